@@ -1,0 +1,54 @@
+# Two commands matter: `make run` and `make test`. The rest is for every day.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+# The interpreter's own name may be python3 where that is 3.11 or newer.
+PY := $(shell command -v $(PYTHON) 2>/dev/null || command -v python3)
+
+.DEFAULT_GOAL := help
+
+help: ## show the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PY) -c 'import sys; sys.exit("Python 3.11 or newer is needed; set PYTHON=/path/to/python3.11") if sys.version_info < (3, 11) else None'
+	$(PY) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+install: $(STAMP) ## create the environment from the pinned dependencies
+
+run: $(STAMP) ## start the hub with its database and the gateway in front of it
+	@exec $(BIN)/python -m deploy.local
+
+test: $(STAMP) lint types floors ## everything a change must pass
+	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(STAMP)
+	$(BIN)/mypy
+
+floors: $(STAMP)
+	$(BIN)/lint-imports --no-cache
+
+fast: $(STAMP) lint types floors ## between two edits: no database, no end-to-end tests
+	$(BIN)/python -m pytest -n 2 --ignore tests/upstream --ignore tests/end_to_end
+
+fix: $(STAMP) ## tidy
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(STAMP) ## measure against nginx, HAProxy and Varnish in one run
+	$(BIN)/python -m bench
+
+bench-smoke: $(STAMP) ## the same in under a minute
+	$(BIN)/python -m bench --smoke
+
+clean: ## remove the environment and the local state
+	rm -rf $(VENV) .state
+
+.PHONY: help install run test lint types floors fast fix bench bench-smoke clean

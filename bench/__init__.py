@@ -1,0 +1,1 @@
+"""Benchmarks: one file per hot path, run by `make bench`."""

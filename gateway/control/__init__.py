@@ -1,0 +1,1 @@
+"""What surrounds the data plane: processes, the admin port, metrics, logs."""

@@ -1,0 +1,1 @@
+"""What the specifications decide: pure functions, no socket, no clock."""

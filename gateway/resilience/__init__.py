@@ -1,0 +1,1 @@
+"""Pure arithmetic of retries and waits."""
