@@ -1,0 +1,85 @@
+"""What can go wrong, as names with a status.
+
+Raised at the place that knows, caught at the one place that answers the client. The text
+of an error is for people: what is wrong, and where they can act, what to do.
+"""
+
+from http import HTTPStatus
+
+
+class GatewayError(Exception):
+    """The root of every error that the gateway raises on purpose."""
+
+
+class RequestRefused(GatewayError):
+    """A request that we will not act on; it ends the connection it came on."""
+
+    status: HTTPStatus = HTTPStatus.BAD_REQUEST
+
+    def __init__(self, text: str, status: HTTPStatus | None = None) -> None:
+        super().__init__(text)
+        if status is not None:
+            self.status = status
+
+
+class MalformedRequest(RequestRefused):
+    """The bytes are no HTTP/1.1 request (RFC 9112 section 2.2)."""
+
+
+class MalformedMessage(GatewayError):
+    """A message from an origin broke the grammar or its own framing (RFC 9112)."""
+
+
+class ExchangeFailed(GatewayError):
+    """A request went to an origin and no complete response head came back."""
+
+    status = HTTPStatus.BAD_GATEWAY
+    reason = "origin-failed"
+    """A word for logs and metrics."""
+
+
+class OriginUnreachable(ExchangeFailed):
+    """No connection to the endpoint could be opened: refused, unroutable, no such name."""
+
+    reason = "origin-unreachable"
+
+
+class OriginConnectTimeout(ExchangeFailed):
+    """The connection wasn't open within ``timeouts.connect``."""
+
+    status = HTTPStatus.GATEWAY_TIMEOUT
+    reason = "origin-connect-timeout"
+
+
+class OriginTooSlow(ExchangeFailed):
+    """The response head didn't arrive within ``timeouts.first_byte``."""
+
+    status = HTTPStatus.GATEWAY_TIMEOUT
+    reason = "origin-too-slow"
+
+
+class OriginHungUp(ExchangeFailed):
+    """The connection closed before a complete response head."""
+
+    reason = "origin-hung-up"
+
+
+class OriginSpokeNonsense(ExchangeFailed):
+    """The response head was malformed or framed in two ways at once."""
+
+    reason = "origin-malformed"
+
+
+class OriginBusy(ExchangeFailed):
+    """Every connection is in use and the queue for one is full or too slow."""
+
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+    reason = "origin-busy"
+
+
+class ResponseTruncated(GatewayError):
+    """A response body ended before its framing said so; what came is not complete."""
+
+
+class ConfigurationError(GatewayError):
+    """Rules, flags or environment that can't be used; the text is shown as it stands."""

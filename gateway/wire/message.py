@@ -1,0 +1,42 @@
+"""The heads of requests and responses (RFC 9112 sections 3 and 4)."""
+
+from dataclasses import dataclass
+
+from gateway.wire.fields import Fields
+
+
+@dataclass(slots=True, frozen=True)
+class Target:
+    """What a request is about: one path, the same for matching, key and origin."""
+
+    path: bytes
+    """Normalised (see `target.py`); ``*`` for OPTIONS on the whole server."""
+    query: bytes | None
+    """What follows the question mark, as it came; None without a question mark."""
+
+    def encode(self) -> bytes:
+        """Return the target in origin-form (RFC 9112 section 3.2.1)."""
+        return self.path if self.query is None else b"%b?%b" % (self.path, self.query)
+
+
+@dataclass(slots=True, frozen=True)
+class RequestHead:
+    """A request line and its fields."""
+
+    method: bytes
+    target: Target
+    minor: int
+    """The minor version: 0 or 1 of HTTP/1."""
+    host: bytes
+    """The authority asked for, in lower case; empty when an HTTP/1.0 client names none."""
+    fields: Fields
+
+
+@dataclass(slots=True, frozen=True)
+class ResponseHead:
+    """A status line and its fields."""
+
+    status: int
+    reason: bytes
+    fields: Fields
+    minor: int = 1
