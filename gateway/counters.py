@@ -1,0 +1,129 @@
+"""What a worker counts: plain integers, added up by the supervisor.
+
+The hot path adds to these and nothing else; names and labels for Prometheus are given on
+the admin side (`control/metrics.py`).
+"""
+
+from bisect import bisect_left
+from collections import defaultdict
+
+import msgspec
+
+LATENCY_BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+"""Upper bounds of the latency buckets in seconds; a last bucket takes what is slower."""
+
+RequestLabels = tuple[str, str, int]
+"""(route name, X-Cache word, status class 1 to 5)."""
+
+
+class Latencies(msgspec.Struct):
+    """A histogram: how many answers fell below each of `LATENCY_BOUNDS`, not cumulated."""
+
+    buckets: list[int] = msgspec.field(default_factory=lambda: [0] * (len(LATENCY_BOUNDS) + 1))
+    total: float = 0.0
+    """Seconds, of all together."""
+
+    def observe(self, seconds: float) -> None:
+        """Count one answer that took *seconds*."""
+        self.buckets[bisect_left(LATENCY_BOUNDS, seconds)] += 1
+        self.total += seconds
+
+
+class RequestCount(msgspec.Struct):
+    """One set of labels and what was counted under it."""
+
+    route: str
+    word: str
+    status_class: int
+    requests: int
+    body_bytes: int
+
+
+class Reading(msgspec.Struct):
+    """All the counts of one worker at one instant, as sent to the supervisor."""
+
+    requests: list[RequestCount]
+    origin_latency: dict[str, Latencies]
+    origin_failures: dict[str, dict[str, int]]
+    """By origin, then by the reason word of the error."""
+    received_bytes: int = 0
+    """Bytes that arrived from clients, heads included."""
+    refused: dict[int, int] = {}
+    """Requests refused before a route was found, by status."""
+    connections_accepted: int = 0
+    connections_open: int = 0
+    origin_connections_open: int = 0
+    exchanges_running: int = 0
+    store_bytes: int = 0
+    store_limit_bytes: int = 0
+    store_objects: int = 0
+    store_evictions: int = 0
+    collapsed: int = 0
+    """Requests that waited for another's fetch."""
+    log_lines_dropped: int = 0
+
+
+class Counters:
+    """The counts of one worker."""
+
+    __slots__ = (
+        "body_bytes",
+        "collapsed",
+        "connections_accepted",
+        "connections_open",
+        "exchanges_running",
+        "log_lines_dropped",
+        "origin_connections_open",
+        "origin_failures",
+        "origin_latency",
+        "received_bytes",
+        "refused",
+        "requests",
+        "store_bytes",
+        "store_evictions",
+        "store_limit_bytes",
+        "store_objects",
+    )
+
+    def __init__(self) -> None:
+        self.requests: defaultdict[RequestLabels, int] = defaultdict(int)
+        self.body_bytes: defaultdict[RequestLabels, int] = defaultdict(int)
+        self.origin_latency: defaultdict[str, Latencies] = defaultdict(Latencies)
+        self.origin_failures: defaultdict[str, defaultdict[str, int]] = defaultdict(
+            lambda: defaultdict(int)
+        )
+        self.refused: defaultdict[int, int] = defaultdict(int)
+        self.received_bytes = 0
+        self.connections_accepted = 0
+        self.connections_open = 0
+        self.origin_connections_open = 0
+        self.exchanges_running = 0
+        self.store_bytes = 0
+        self.store_limit_bytes = 0
+        self.store_objects = 0
+        self.store_evictions = 0
+        self.collapsed = 0
+        self.log_lines_dropped = 0
+
+    def reading(self) -> Reading:
+        """Return all counts as they stand."""
+        return Reading(
+            requests=[
+                RequestCount(*labels, requests=count, body_bytes=self.body_bytes[labels])
+                for labels, count in self.requests.items()
+            ],
+            origin_latency=dict(self.origin_latency),
+            origin_failures={name: dict(why) for name, why in self.origin_failures.items()},
+            refused=dict(self.refused),
+            received_bytes=self.received_bytes,
+            connections_accepted=self.connections_accepted,
+            connections_open=self.connections_open,
+            origin_connections_open=self.origin_connections_open,
+            exchanges_running=self.exchanges_running,
+            store_bytes=self.store_bytes,
+            store_limit_bytes=self.store_limit_bytes,
+            store_objects=self.store_objects,
+            store_evictions=self.store_evictions,
+            collapsed=self.collapsed,
+            log_lines_dropped=self.log_lines_dropped,
+        )

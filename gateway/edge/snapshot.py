@@ -1,0 +1,40 @@
+"""Everything that rules.yaml says, in effect, at one moment: built, checked, then swapped whole."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from gateway.origin.settings import OriginSettings
+from gateway.routing.identity import IdentityVerifier
+from gateway.routing.table import RouteTable
+
+MEBIBYTE = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a client may ask of us. Sizes are bytes, durations seconds."""
+
+    head_bytes: int = 32 * 1024
+    target_bytes: int = 8 * 1024
+    field_count: int = 100
+    head_timeout: float = 10.0
+    """From the first byte of a head to its end."""
+    idle_timeout: float = 60.0
+    """Between two requests of a connection."""
+    send_timeout: float = 60.0
+    """The longest time in which a client takes nothing of what waits for it, or sends
+    nothing of the body that it announced."""
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The rules in force; `config/build.py` makes it, the edge obeys it."""
+
+    routes: RouteTable
+    origins: Mapping[str, OriginSettings]
+    identity: IdentityVerifier
+    memory_bytes: int = 256 * MEBIBYTE
+    """The memory tier of each worker."""
+    object_bytes: int = 16 * MEBIBYTE
+    """A larger response is passed, not stored."""
+    limits: Limits = Limits()
