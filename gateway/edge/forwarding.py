@@ -86,22 +86,19 @@ def request_head(
     request: RequestHead,
     fields: Fields,
     client: bytes,
-    host: bytes | None,
+    host: bytes,
     body: Framing,
     *,
     upgrade: bytes | None = None,
 ) -> bytes:
     """Return the head of *request* as it goes to the origin, with *fields* for its own.
 
-    *client* is the address of whoever is connected to us; *host* the Host sent, None to
-    preserve the client's. With *upgrade*, the connection is asked to become that protocol.
+    *client* is the address of whoever is connected to us, *host* the Host sent. With
+    *upgrade*, the connection is asked to become that protocol.
     """
     gone = hop_by_hop(fields) | _OURS_TO_SAY | {b"via"}
     kept = [item for item in fields.lines if item[0] not in gone]
-    lines = [
-        b"%b %b HTTP/1.1\r\nHost: %b\r\n"
-        % (request.method, request.target.encode(), request.host if host is None else host)
-    ]
+    lines = [b"%b %b HTTP/1.1\r\nHost: %b\r\n" % (request.method, request.target.encode(), host)]
     lines += [b"%b: %b\r\n" % (name, value) for _, name, value in kept]
     if isinstance(body, Chunked):
         lines.append(b"Transfer-Encoding: chunked\r\n")
@@ -118,6 +115,26 @@ def request_head(
         % (via(fields, request.minor), client, request.host, quoted_client, request.host)
     )
     return b"".join(lines)
+
+
+def upgrade(request: RequestHead) -> bytes | None:
+    """Return the protocol that a client wants to switch to (RFC 9110 section 7.8), or None.
+
+    Only WebSocket, whose handshake protects itself; other tunnels could carry anything past
+    the rules, HTTP/2 in clear text first of all.
+    """
+    wanted = request.fields.get(b"upgrade")
+    connection = request.fields.get(b"connection")
+    if (
+        wanted is None
+        or connection is None
+        or wanted.lower() != b"websocket"
+        or b"upgrade" not in elements(connection.lower())
+        or request.minor == 0
+        or request.method != b"GET"
+    ):
+        return None
+    return wanted
 
 
 def response_lines(fields: Fields, minor: int) -> tuple[FieldLine, ...]:

@@ -24,25 +24,24 @@ from gateway.wire.message import ResponseHead
 MAX_HEAD_BYTES = 64 * 1024
 MAX_INTERIM = 16
 """A flood of 1xx responses is a broken origin."""
-_TUNNEL_BYTES = 256 * 1024
 
 
 class ResponseTaker(Protocol):
     """Takes one response as it arrives: interim*, head, piece*, end; or failed at any point."""
 
-    def interim(self, head: ResponseHead) -> None:
+    def take_interim(self, head: ResponseHead) -> None:
         """Take a 1xx response (RFC 9110 section 15.2)."""
 
-    def head(self, head: ResponseHead, body: framing.Framing) -> None:
+    def take_head(self, head: ResponseHead, body: framing.Framing) -> None:
         """Take the final response's head and how its body is framed."""
 
-    def piece(self, data: bytes) -> None:
+    def take_piece(self, data: bytes) -> None:
         """Take some of the body."""
 
-    def end(self, trailers: Fields) -> None:
+    def take_end(self, trailers: Fields) -> None:
         """Take note that the response is complete."""
 
-    def failed(self, error: GatewayError) -> None:
+    def take_failure(self, error: GatewayError) -> None:
         """Take note that nothing more will come: no complete response did."""
 
 
@@ -120,10 +119,9 @@ class OriginConnection(asyncio.Protocol):
         """Send bytes of the request's body, already framed."""
         self.transport.write(data)
 
-    def write_tunnel(self, data: bytes) -> bool:
-        """Send *data* as it is; False when no more should come until there is room."""
-        self.transport.write(data)
-        return self.transport.get_write_buffer_size() < _TUNNEL_BYTES
+    def open_tunnel(self, body: "WriteFlow") -> None:
+        """Let *body* flow to the endpoint, whatever it is now; it is told when to pause."""
+        self._on_room = body
 
     def body_ended(self) -> None:
         """Note that the request was sent in full."""
@@ -175,11 +173,13 @@ class OriginConnection(asyncio.Protocol):
         if taker is None:
             return
         if phase is _Phase.HEAD:
-            taker.failed(OriginHungUp("closed the connection before a complete response head"))
+            taker.take_failure(
+                OriginHungUp("closed the connection before a complete response head")
+            )
         elif phase is _Phase.TUNNEL or (self._until_close and exc is None):
-            taker.end(NONE)
+            taker.take_end(NONE)
         else:
-            taker.failed(ResponseTruncated("closed the connection inside the body"))
+            taker.take_failure(ResponseTruncated("closed the connection inside the body"))
 
     def data_received(self, data: bytes) -> None:
         """Take bytes from the endpoint (called by the event loop)."""
@@ -216,7 +216,7 @@ class OriginConnection(asyncio.Protocol):
                 raise MalformedMessage(f"more than {MAX_INTERIM} interim responses")
             taker = self._taker
             assert taker is not None
-            taker.interim(head)
+            taker.take_interim(head)
             if self._taker is None:
                 return
         self._begin_body(head, data)
@@ -227,9 +227,9 @@ class OriginConnection(asyncio.Protocol):
         if head.status == 101:
             self._phase = _Phase.TUNNEL
             self._reusable = False
-            taker.head(head, framing.UNTIL_CLOSE)
+            taker.take_head(head, framing.UNTIL_CLOSE)
             if rest and self._taker is not None:
-                taker.piece(rest)
+                taker.take_piece(rest)
             return
         body = framing.of_response(self._method, head.status, head.fields, head.minor)
         self._reusable = _persists(head)
@@ -239,7 +239,7 @@ class OriginConnection(asyncio.Protocol):
             self._missing = body.length
         elif isinstance(body, Chunked):
             self._decoder = ChunkDecoder()
-        taker.head(head, body)
+        taker.take_head(head, body)
         if self._taker is None:
             return
         if rest or (isinstance(body, Sized) and body.length == 0):
@@ -256,14 +256,14 @@ class OriginConnection(asyncio.Protocol):
                 self._fail(ResponseTruncated(f"broke its chunked framing: {error}"))
                 return
             for piece in pieces:
-                taker.piece(piece)
+                taker.take_piece(piece)
                 if self._taker is None:
                     return
             if self._decoder.done:
                 self._finish(self._decoder.trailers, self._decoder.rest)
             return
         if self._until_close or self._phase is _Phase.TUNNEL:
-            taker.piece(data)
+            taker.take_piece(data)
             return
         missing = self._missing
         if len(data) > missing:
@@ -272,7 +272,7 @@ class OriginConnection(asyncio.Protocol):
             piece, rest = data, b""
         self._missing = missing - len(piece)
         if piece:
-            taker.piece(piece)
+            taker.take_piece(piece)
             if self._taker is None:
                 return
         if self._missing == 0:
@@ -289,14 +289,14 @@ class OriginConnection(asyncio.Protocol):
             self._keeper.release(self)
         else:
             self.transport.abort() if rest else self.transport.close()
-        taker.end(trailers)
+        taker.take_end(trailers)
 
     def _fail(self, error: GatewayError) -> None:
         taker, self._taker = self._taker, None
         self._on_room = None
         self.transport.abort()
         if taker is not None:
-            taker.failed(error)
+            taker.take_failure(error)
 
 
 class WriteFlow(Protocol):

@@ -45,6 +45,13 @@ class OriginPool:
         self._open = 0
         self._waiting: deque[OriginRequest] = deque()
 
+    def authority(self, asked_for: bytes) -> bytes:
+        """Return the Host to send to a client that asked for *asked_for*."""
+        if self.settings.host is not None:
+            return self.settings.host.encode()
+        # An HTTP/1.0 client may name no host; then the endpoint's own name has to do.
+        return asked_for or str(self.endpoint).encode()
+
     def request(
         self, method: bytes, head: bytes, upload: Upload | None, taker: ResponseTaker
     ) -> OriginRequest:

@@ -47,6 +47,7 @@ class _Phase(Enum):
     SENDING = "sending the body"
     HEAD = "waiting for the response head"
     BODY = "receiving the body"
+    TUNNEL = "passing bytes both ways"
     OVER = "over"
 
 
@@ -104,14 +105,14 @@ class OriginRequest:
         if connection is not None:
             connection.close()
 
-    def write_tunnel(self, data: bytes) -> bool:
-        """Send *data* into the tunnel that a 101 opened; False when it should wait."""
-        return self._connection is not None and self._connection.write_tunnel(data)
-
-    def close_tunnel(self) -> None:
-        """Tell the endpoint that no more will come, once all is sent."""
+    def open_tunnel(self, upload: Upload) -> None:
+        """Pass *upload* on as it is: after a 101 both sides speak what they agreed on."""
+        self._phase = _Phase.TUNNEL
+        self.deadline = float("inf")
+        self._upload = upload
         if self._connection is not None:
-            self._connection.transport.close()
+            self._connection.open_tunnel(upload)
+            upload.attach(self)
 
     # What the pool asks and does.
 
@@ -151,7 +152,7 @@ class OriginRequest:
         self._end()
         reason = error.reason if isinstance(error, ExchangeFailed) else "truncated"
         self._lender.counters.origin_failures[self._lender.settings.name][reason] += 1
-        self._taker.failed(error)
+        self._taker.take_failure(error)
 
     # Time.
 
@@ -175,7 +176,7 @@ class OriginRequest:
                 error = OriginTooSlow("took nothing of the request's body for too long")
             case _Phase.HEAD:
                 error = OriginTooSlow(f"sent no response head within {now - self._started:.1f} s")
-            case _Phase.BODY | _Phase.OVER:
+            case _Phase.BODY | _Phase.TUNNEL | _Phase.OVER:
                 error = ResponseTruncated(f"paused for {timeouts.between_bytes:g} s in the body")
         self.give_up(error)
 
@@ -210,33 +211,33 @@ class OriginRequest:
 
     # The response's way: from the connection to the taker.
 
-    def interim(self, head: ResponseHead) -> None:
+    def take_interim(self, head: ResponseHead) -> None:
         """Pass a 1xx response on."""
-        self._taker.interim(head)
+        self._taker.take_interim(head)
 
-    def head(self, head: ResponseHead, body: Framing) -> None:
+    def take_head(self, head: ResponseHead, body: Framing) -> None:
         """Pass the response head on."""
         self._phase = _Phase.BODY
         lender = self._lender
         now = lender.monotonic()
         self.deadline = now + lender.settings.timeouts.between_bytes
         lender.counters.origin_latency[lender.settings.name].observe(now - self._started)
-        self._taker.head(head, body)
+        self._taker.take_head(head, body)
 
-    def piece(self, data: bytes) -> None:
+    def take_piece(self, data: bytes) -> None:
         """Pass some of the body on."""
-        if not self._paused:
+        if not self._paused and self._phase is _Phase.BODY:
             lender = self._lender
             self.deadline = lender.monotonic() + lender.settings.timeouts.between_bytes
-        self._taker.piece(data)
+        self._taker.take_piece(data)
 
-    def end(self, trailers: Fields) -> None:
+    def take_end(self, trailers: Fields) -> None:
         """Pass the end on."""
         self._connection = None
         self._end()
-        self._taker.end(trailers)
+        self._taker.take_end(trailers)
 
-    def failed(self, error: GatewayError) -> None:
+    def take_failure(self, error: GatewayError) -> None:
         """Try once more when a kept connection was dead; else pass the failure on."""
         connection, self._connection = self._connection, None
         stale = (
