@@ -25,7 +25,6 @@ from gateway.wire.message import RequestHead, ResponseHead
 
 WINDOW_BYTES = 256 * 1024
 """How far a response that isn't stored may run ahead of its slowest reader."""
-MAX_VARIANTS = 32
 _SIDE_BY_SIDE_SECONDS = 10.0
 _SIDE_BY_SIDE_KEYS = 16_384
 
@@ -109,11 +108,8 @@ class Fetch:
         """Return whether a request may wait for this, or read along."""
         if self.response is None:
             return True
-        return (
-            self._decision is not None
-            and self.failure is None
-            and vary.nominated(head.fields, self.response.fields) == self._decision.nominated
-        )
+        preview = self.preview()
+        return preview is not None and self.failure is None and vary.matches(preview, head.fields)
 
     def join(self, reader: Reader) -> None:
         """Let *reader* have what comes."""
@@ -206,6 +202,9 @@ class Fetch:
             self._decision = None
             self._fetches.remember_apart(self._key)
             self._fetches.remove(self._key, self)
+
+    def take_break(self) -> None:
+        """Let the readers take what has come so far."""
         for reader in tuple(self._readers):
             reader.pump()
         if self._decision is None:
@@ -331,5 +330,4 @@ def keep(site: Site, key: bytes, fresh: StoredResponse) -> None:
     """Put *fresh* on its shelf, in place of the variant that it supersedes."""
     shelf = site.memory.peek(key)
     others = () if shelf is None else shelf.variants
-    kept = [variant for variant in others if variant.nominated != fresh.nominated]
-    site.memory.keep(key, (fresh, *kept[: MAX_VARIANTS - 1]))
+    site.memory.keep(key, storing.filed(others, fresh))

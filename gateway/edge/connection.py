@@ -8,6 +8,7 @@ import asyncio
 import re
 from enum import Enum
 from http import HTTPStatus
+from typing import cast
 
 from gateway.edge import asking, forwarding
 from gateway.edge.asking import Cacheable
@@ -87,8 +88,9 @@ class ClientConnection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin (called by the event loop)."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        # uvloop's transports implement asyncio.Transport without inheriting from it.
+        self._transport = cast(asyncio.Transport, transport)
+        transport = self._transport
         transport.set_write_buffer_limits(high=_ROOM_BYTES)
         peer = transport.get_extra_info("peername")
         self.address = str(peer[0]).encode() if isinstance(peer, tuple) else b"unknown"
@@ -116,9 +118,10 @@ class ClientConnection(asyncio.Protocol):
             ):
                 entry.hits += 1
                 self._active = True
-                self._transport.write(entry.wire)
                 if entry.large_body:
-                    self._transport.write(entry.large_body)
+                    self._transport.writelines((entry.wire, entry.large_body))
+                else:
+                    self._transport.write(entry.wire)
                 if self._lane.logging:
                     self._lane.log_repeated(entry, self.address)
                 return
@@ -428,6 +431,11 @@ class ClientConnection(asyncio.Protocol):
         """Send *data*; look at `has_room` before sending much."""
         if self._state is not State.CLOSED:
             self._transport.write(data)
+
+    def write_pieces(self, pieces: list[bytes]) -> None:
+        """Send *pieces* in one go."""
+        if self._state is not State.CLOSED:
+            self._transport.writelines(pieces)
 
     def finished(self, *, persistent: bool) -> None:
         """Note that the exchange is over and its answer sent."""

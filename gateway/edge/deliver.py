@@ -9,7 +9,7 @@ from typing import Protocol
 from gateway.policy.outcome import Word
 from gateway.wire import dates
 from gateway.wire.fields import FieldLine, Fields
-from gateway.wire.framing import LAST_CHUNK, chunk
+from gateway.wire.framing import LAST_CHUNK
 
 
 class ReplyWriter(Protocol):
@@ -17,6 +17,9 @@ class ReplyWriter(Protocol):
 
     def write(self, data: bytes) -> None:
         """Send *data*; buffers without bound, so look at the connection's room first."""
+
+    def write_pieces(self, pieces: list[bytes]) -> None:
+        """Send *pieces* in one go."""
 
 
 def encode_lines(lines: tuple[FieldLine, ...]) -> bytes:
@@ -46,14 +49,24 @@ def compose(
     return head
 
 
-class Reply:
-    """The body of one response, in the framing that suits the client."""
+_JOINED_BYTES = 16 * 1024
+"""Pieces up to this size together are copied into one, which is cheaper to send."""
 
-    __slots__ = ("_chunked", "_silent", "_writer", "body_bytes", "persistent", "started", "status",
-                 "wants_trailers")  # fmt: skip
+
+class Reply:
+    """One response in the framing that suits the client.
+
+    What is given to it is held back until `flush`, so that a head and the body that came
+    with it leave in one packet: a write is a system call at once.
+    """
+
+    __slots__ = ("_chunked", "_pending", "_pending_bytes", "_silent", "_writer", "body_bytes",
+                 "persistent", "started", "status", "wants_trailers")  # fmt: skip
 
     def __init__(self, writer: ReplyWriter, *, persistent: bool, wants_trailers: bool) -> None:
         self._writer = writer
+        self._pending: list[bytes] = []
+        self._pending_bytes = 0
         self._chunked = False
         self._silent = False
         self.persistent = persistent
@@ -63,8 +76,9 @@ class Reply:
         self.status = 0
         self.body_bytes = 0
 
-    def start(self, head: bytes, status: int, length: int | None, *, minor: int,
-              bodiless: bool) -> None:  # fmt: skip
+    def start(
+        self, head: bytes, status: int, length: int | None, *, minor: int, bodiless: bool
+    ) -> None:
         """Send *head* with the framing of a body of *length* bytes; None when not known.
 
         *bodiless* is for HEAD, where *length* tells what GET would have brought, and for
@@ -87,20 +101,43 @@ class Reply:
             framed += b"Connection: close\r\n"
         elif minor == 0:
             framed += b"Connection: keep-alive\r\n"
-        self._writer.write(b"%b%b\r\n" % (head, framed))
+        self._send(b"%b%b\r\n" % (head, framed))
 
     def piece(self, data: bytes) -> None:
         """Send some of the body."""
         if self._silent or not data:
             return
         self.body_bytes += len(data)
-        self._writer.write(chunk(data) if self._chunked else data)
+        if self._chunked:
+            # Not copied into a chunk: its head and end go beside it.
+            self._pending += (b"%x\r\n" % len(data), data, b"\r\n")
+            self._pending_bytes += len(data) + 8
+        else:
+            self._send(data)
 
     def end(self, trailers: Fields) -> None:
         """Send what ends the body."""
-        if not self._chunked:
+        if self._chunked:
+            if len(trailers) and self.wants_trailers:
+                self._send(b"0\r\n%b\r\n" % trailers.encode())
+            else:
+                self._send(LAST_CHUNK)
+        self.flush()
+
+    def _send(self, data: bytes) -> None:
+        self._pending.append(data)
+        self._pending_bytes += len(data)
+
+    def flush(self) -> None:
+        """Let go of what was held back."""
+        pending = self._pending
+        if not pending:
             return
-        if len(trailers) and self.wants_trailers:
-            self._writer.write(b"0\r\n%b\r\n" % trailers.encode())
+        self._pending = []
+        if len(pending) == 1:
+            self._writer.write(pending[0])
+        elif self._pending_bytes <= _JOINED_BYTES:
+            self._writer.write(b"".join(pending))
         else:
-            self._writer.write(LAST_CHUNK)
+            self._writer.write_pieces(pending)
+        self._pending_bytes = 0

@@ -33,6 +33,7 @@ _CLIENT_CLOSED_REQUEST = 499
 SAFE = frozenset({b"GET", b"HEAD"})
 """Methods whose answers carry what a cache may say about them."""
 _CONDITIONS = frozenset({b"if-none-match", b"if-modified-since"})
+_FLUSHED_BYTES = 8 * 1024
 _PLAIN_TEXT = line(b"Content-Type", b"text/plain; charset=utf-8")
 _NO_STORE = line(b"Cache-Control", b"no-store")
 
@@ -46,6 +47,9 @@ class Client(Protocol):
 
     def write(self, data: bytes) -> None:
         """Send *data*."""
+
+    def write_pieces(self, pieces: list[bytes]) -> None:
+        """Send *pieces* in one go."""
 
     def finished(self, *, persistent: bool) -> None:
         """Note that the answer is complete."""
@@ -184,6 +188,10 @@ class Exchange:
             self._client.write(data)
         else:
             self.reply.piece(data)
+
+    def take_break(self) -> None:
+        """Send what has come so far; hold the origin back while the client takes no more."""
+        self.reply.flush()
         if not self._client.has_room and self._forwarded is not None:
             self._forwarded.pause()
 
@@ -312,6 +320,10 @@ class Exchange:
         while self._client.has_room and (piece := fetch.take(self.position)) is not None:
             self.position += 1
             self.reply.piece(piece)
+            if len(piece) > _FLUSHED_BYTES:
+                # Only what was written tells whether there is room for more.
+                self.reply.flush()
+        self.reply.flush()
         if self.position != position:
             fetch.taken()
         if fetch.ended and fetch.take(self.position) is None:
@@ -331,7 +343,7 @@ class Exchange:
         age = current_age(stored.arrival, now)
         lines = (*lines, line(b"Age", b"%d" % age))
         if word is Word.HIT:
-            cache_status = outcome.cache_status(hit=True, ttl=stored.lifetime - age)
+            cache_status = outcome.cache_status(ttl=stored.lifetime - age)
         else:
             cache_status = self._cache_status(304, stored)
         self._start(status, reason, lines, len(stored.body), cache_status)
@@ -340,10 +352,10 @@ class Exchange:
         self.reply.end(NONE)
         self._finish()
 
-    def _cache_status(self, fwd_status: int, kept: StoredResponse | None) -> bytes:
+    def _cache_status(self, status: int, kept: StoredResponse | None) -> bytes:
         return outcome.cache_status(
             forwarded=self._why,
-            fwd_status=fwd_status,
+            forwarded_status=status,
             stored=kept is not None and not self._collapsed,
             ttl=None if kept is None else kept.lifetime - kept.arrival.age_value,
             collapsed=self._collapsed,

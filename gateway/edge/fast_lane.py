@@ -34,6 +34,9 @@ class HitWriter(Protocol):
     def write(self, data: bytes) -> None:
         """Send *data*."""
 
+    def write_pieces(self, pieces: list[bytes]) -> None:
+        """Send *pieces* in one go."""
+
 
 class FastLane:
     """Answers fresh hits for one worker."""
@@ -51,7 +54,7 @@ class FastLane:
         head = b"%bAge: %d\r\nCache-Status: %b\r\n%b" % (
             entry.before_age,
             age,
-            outcome.cache_status(hit=True, ttl=entry.stored.lifetime - age),
+            outcome.cache_status(ttl=entry.stored.lifetime - age),
             entry.after_age,
         )
         if len(entry.body) <= _COPIED_BODY_BYTES:
@@ -113,16 +116,16 @@ class FastLane:
         site.heads.admit(key, entry)
         asked.shelf.visited = True
         age = verdict.age
-        client.write(
-            b"%bAge: %d\r\nCache-Status: %b\r\n%b%b"
-            % (
-                before_age,
-                age,
-                outcome.cache_status(hit=True, ttl=stored.lifetime - age),
-                entry.after_age,
-                body,
-            )
+        answer = b"%bAge: %d\r\nCache-Status: %b\r\n%b" % (
+            before_age,
+            age,
+            outcome.cache_status(ttl=stored.lifetime - age),
+            entry.after_age,
         )
+        if len(body) <= _COPIED_BODY_BYTES:
+            client.write(answer + body)
+        else:
+            client.write_pieces([answer, body])
         site.counters.requests[entry.labels] += 1
         site.counters.body_bytes[entry.labels] += len(body)
         if self.logging:

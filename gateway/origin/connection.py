@@ -6,7 +6,7 @@ request sent in full, response complete by its own framing, not a byte more than
 
 import asyncio
 from enum import Enum
-from typing import Protocol
+from typing import Protocol, cast
 
 from gateway.errors import (
     GatewayError,
@@ -27,7 +27,10 @@ MAX_INTERIM = 16
 
 
 class ResponseTaker(Protocol):
-    """Takes one response as it arrives: interim*, head, piece*, end; or failed at any point."""
+    """Takes one response as it arrives: interim*, head, piece*, end.
+
+    Instead of what is still to come, `take_failure` may be called at any point.
+    """
 
     def take_interim(self, head: ResponseHead) -> None:
         """Take a 1xx response (RFC 9110 section 15.2)."""
@@ -37,6 +40,9 @@ class ResponseTaker(Protocol):
 
     def take_piece(self, data: bytes) -> None:
         """Take some of the body."""
+
+    def take_break(self) -> None:
+        """Take note that no more has come for now: a good moment to pass on what has."""
 
     def take_end(self, trailers: Fields) -> None:
         """Take note that the response is complete."""
@@ -148,8 +154,8 @@ class OriginConnection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the transport (called by the event loop)."""
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        # uvloop's transports implement asyncio.Transport without inheriting from it.
+        self.transport = cast(asyncio.Transport, transport)
 
     def pause_writing(self) -> None:
         """Stop the request's body (called by the event loop)."""
@@ -195,6 +201,9 @@ class OriginConnection(asyncio.Protocol):
         else:
             # Bytes that nobody asked for: whatever they are, they answer no request.
             self.close()
+            return
+        if self._taker is not None and self._phase is not _Phase.HEAD:
+            self._taker.take_break()
 
     def _receive_head(self, data: bytes) -> None:
         while True:

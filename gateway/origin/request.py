@@ -231,6 +231,10 @@ class OriginRequest:
             self.deadline = lender.monotonic() + lender.settings.timeouts.between_bytes
         self._taker.take_piece(data)
 
+    def take_break(self) -> None:
+        """Pass on that no more has come for now."""
+        self._taker.take_break()
+
     def take_end(self, trailers: Fields) -> None:
         """Pass the end on."""
         self._connection = None
