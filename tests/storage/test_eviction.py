@@ -79,6 +79,7 @@ def test_an_evicted_shelf_is_freed_without_the_garbage_collector() -> None:
 
     class Watched(Shelf):
         __slots__ = ("__weakref__", "body")
+        body: Body
 
     watched = Watched(b"a", (), 1)
     watched.body = Body()

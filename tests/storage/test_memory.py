@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gateway.storage.interface import Shelf
 from gateway.storage.memory import SHELF_BYTES, MemoryStore
 from tests.storage.responses import response
 
@@ -216,7 +217,7 @@ def test_it_is_a_dict_that_may_forget_but_never_invents_and_never_passes_its_lim
 ) -> None:
     store = MemoryStore(LIMIT, max_object_bytes=12_000)
     model: dict[bytes, tuple[object, ...]] = {}
-    seen = set()
+    seen: set[Shelf] = set()
     for step, number, sizes in steps:
         key = b"%d" % number
         if step == "use":
