@@ -7,7 +7,6 @@ with a word that lets a shared cache keep it.
 from typing import Final
 
 from gateway.policy import lists
-from gateway.policy.directives import ResponseDirectives, parse_response
 from gateway.policy.rules import CacheRules, Scope
 from gateway.wire.fields import Fields, line
 
@@ -35,13 +34,11 @@ def fields_for_client(
 def _for_one(fields: Fields, rules: CacheRules, lifetime: float | None, status: int) -> Fields:
     """Return what an answer for one user or one organisation says."""
     said = [
-        directive
-        for directive in lists.split(fields.get(b"cache-control") or b"")
-        if _name(directive) not in _FOR_SHARED_CACHES
+        directive for directive in _directives(fields) if _name(directive) not in _FOR_SHARED_CACHES
     ]
     names = {_name(directive) for directive in said}
     if b"private" not in names and b"no-store" not in names:
-        if lifetime is not None and status < 400 and not parse_response(fields).no_cache:
+        if lifetime is not None and status < 400 and b"no-cache" not in names:
             if rules.browser_lifetime is None:
                 return _said(fields, b"private, no-cache")
             said = [b"private", b"max-age=%d" % rules.browser_lifetime]
@@ -59,10 +56,11 @@ def _for_everybody(
     """Return what a public answer says."""
     if rules.lifetime is None and rules.browser_lifetime is None:
         return fields
-    directives = parse_response(fields)
+    names = {_name(directive) for directive in _directives(fields)}
     if status >= 400:
-        return fields if rules.lifetime is None else _of_an_error(fields, directives)
-    if lifetime is None or directives.no_cache:
+        return fields if rules.lifetime is None else _of_an_error(fields, names)
+    # What CDN-Cache-Control let us keep in spite of these, others still may not.
+    if lifetime is None or not names.isdisjoint(_FORBIDDING):
         return fields
     edge = int(lifetime)
     said = [b"public"]
@@ -80,19 +78,21 @@ def _for_everybody(
     return _said(fields, b", ".join(said)).plus(line(b"CDN-Cache-Control", b", ".join(targeted)))
 
 
-def _of_an_error(fields: Fields, directives: ResponseDirectives) -> Fields:
+def _of_an_error(fields: Fields, names: set[bytes]) -> Fields:
     """Return what an error on a route with a lifetime of its own says.
 
     We don't believe the freshness that its origin gave it, so nobody after us shall: a 404
     for a file that is deployed a minute later must not live a year in a browser.
     """
-    if directives.no_store or directives.private:
-        return fields
-    claims = directives.public or directives.max_age is not None or directives.s_maxage is not None
-    return _said(fields, b"no-cache") if claims or b"expires" in fields else fields
+    if not names.isdisjoint(_FORBIDDING):
+        return fields.without(_TARGETED)
+    claims = not names.isdisjoint(_CLAIMING) or any(name in fields for name in _OVERRULED)
+    return _said(fields, b"no-cache") if claims else fields
 
 
 _FOR_SHARED_CACHES: Final = frozenset({b"public", b"s-maxage", b"proxy-revalidate"})
+_FORBIDDING: Final = frozenset({b"no-cache", b"no-store", b"private"})
+_CLAIMING: Final = frozenset({b"public", b"max-age", b"s-maxage"})
 _TARGETED: Final = frozenset(
     {b"cdn-cache-control", b"cloudflare-cdn-cache-control", b"surrogate-control"}
 )
@@ -108,13 +108,18 @@ def _replaced(fields: Fields, value: bytes, removed: frozenset[bytes]) -> Fields
     return fields.without(removed).replaced(b"Cache-Control", value)
 
 
+def _directives(fields: Fields) -> list[bytes]:
+    """Return the directives of Cache-Control, which is what most caches after us read."""
+    return lists.split(fields.get(b"cache-control") or b"")
+
+
 def _name(directive: bytes) -> bytes:
     return directive.partition(b"=")[0].strip(b" \t").lower()
 
 
 def _kept(fields: Fields, name: bytes) -> bytes | None:
     """Return the directive *name* of the origin's Cache-Control, as it stands there."""
-    for directive in lists.split(fields.get(b"cache-control") or b""):
+    for directive in _directives(fields):
         if _name(directive) == name:
             return directive
     return None

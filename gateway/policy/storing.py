@@ -94,7 +94,8 @@ def decide(
 ) -> Decision:
     """Return whether *response* may be kept.
 
-    *request* is the one that the origin saw: for a public route, less the credentials.
+    On a public route the origin never saw the credentials of *request*: there they are
+    stripped before every fetch, so here they count as absent.
     """
     if not rules.enabled:
         return Pass(Unstorable.OFF)
@@ -162,9 +163,10 @@ def _authorised(request: RequestHead, directives: ResponseDirectives, rules: Cac
     """Return whether section 3.5 lets us keep the response to this request.
 
     Where the key is partitioned by verified identity, the partition is the authorisation:
-    whoever finds the response has proved to be whom it was made for.
+    whoever finds the response has proved to be whom it was made for. On a public route the
+    header never reached the origin.
     """
-    if rules.scope is Scope.USER or rules.scope is Scope.ORG:
+    if rules.scope is not Scope.SHARED:
         return True
     if b"authorization" not in request.fields:
         return True
@@ -177,12 +179,10 @@ _CREDENTIALS: Final = frozenset({b"authorization", b"cookie"})
 def _without_credentials(nominated: tuple[NominatedField, ...]) -> tuple[NominatedField, ...]:
     """Return what a public response still depends on.
 
-    No request for it carries credentials to the origin, so a ``Vary: Cookie`` is fulfilled
-    by every client. A request that did carry them, in spite of that, stays nominated.
+    No request for it carries credentials to the origin, so that every client's fulfils a
+    ``Vary: Cookie`` alike.
     """
-    return tuple(
-        (name, value) for name, value in nominated if name not in _CREDENTIALS or value is not None
-    )
+    return tuple(item for item in nominated if item[0] not in _CREDENTIALS)
 
 
 def has_validator(fields: Fields) -> bool:
