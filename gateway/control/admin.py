@@ -1,0 +1,165 @@
+"""The admin port: is it alive, is it ready, what has it counted.
+
+Meant for loopback or a private network: nothing here asks who is calling. What a browser
+could be tricked into (a page of another site whose name suddenly resolves to 127.0.0.1)
+is refused by looking at Host.
+"""
+
+import logging
+import socket
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from enum import StrEnum
+from http import HTTPStatus
+from typing import Protocol
+
+import msgspec
+from aiohttp import web
+
+from gateway.control import metrics
+from gateway.control.addresses import Address
+
+_log = logging.getLogger(__name__)
+
+_LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class Stage(StrEnum):
+    """How far the gateway is in its life."""
+
+    STARTING = "starting"
+    SERVING = "serving"
+    DRAINING = "draining"
+
+
+class WorkerStatus(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One place for a worker and who is in it."""
+
+    name: str
+    state: str
+    restarts: int
+    pid: int | None = None
+    started: datetime | None = None
+
+
+class Readiness(msgspec.Struct, frozen=True):
+    """What ``/readyz`` answers."""
+
+    ready: bool
+    stage: Stage
+    workers: list[WorkerStatus]
+    restarts: int
+    rules: str
+    rules_loaded: datetime
+
+
+class Observed(Protocol):
+    """Who is told about; the supervisor."""
+
+    def readiness(self) -> Readiness:
+        """Return whether requests would be answered, and by whom."""
+
+    async def facts(self) -> metrics.Facts:
+        """Return fresh counts, within about a second."""
+
+
+class _Pages(msgspec.Struct, frozen=True):
+    healthz: str = "200 while the supervisor lives"
+    readyz: str = "200 while at least one worker accepts connections, else 503"
+    metrics: str = "counts for Prometheus, summed over the workers"
+
+
+class _Index(msgspec.Struct, frozen=True):
+    service: str
+    pages: _Pages
+
+
+class Admin:
+    """The HTTP server of the admin port."""
+
+    def __init__(self, observed: Observed, address: Address) -> None:
+        """Tell about *observed*; *address* is the one that the server listens on."""
+        self._observed = observed
+        self._loopback = address.is_loopback
+        application = web.Application(middlewares=[self._guard])
+        application.router.add_get("/", self._index)
+        application.router.add_get("/healthz", self._healthz)
+        application.router.add_get("/readyz", self._readyz)
+        application.router.add_get("/metrics", self._metrics)
+        self._runner = web.AppRunner(application, access_log=None, handle_signals=False)
+
+    async def start(self, listening: socket.socket) -> None:
+        """Answer connections on *listening*, which the server then owns."""
+        await self._runner.setup()
+        await web.SockSite(self._runner, listening).start()
+
+    async def close(self) -> None:
+        """Stop answering."""
+        await self._runner.cleanup()
+
+    @web.middleware
+    async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        if self._loopback and _name(request.headers.get("Host", "")) not in _LOOPBACK_NAMES:
+            return _problem(
+                HTTPStatus.FORBIDDEN,
+                "the admin port answers for localhost, 127.0.0.1 and [::1] only; "
+                "this request was addressed to another name",
+            )
+        try:
+            return await handler(request)
+        except web.HTTPMethodNotAllowed as error:
+            answer = _problem(
+                HTTPStatus.METHOD_NOT_ALLOWED, f"{request.path} does not take {request.method}"
+            )
+            answer.headers["Allow"] = error.headers["Allow"]
+            return answer
+        except web.HTTPNotFound:
+            return _problem(
+                HTTPStatus.NOT_FOUND, f"there is no page {request.path}; / lists those there are"
+            )
+        except web.HTTPException:
+            raise
+        except Exception:
+            _log.exception("admin: %s %s failed", request.method, request.path)
+            return _problem(HTTPStatus.INTERNAL_SERVER_ERROR, "failed; the log says why")
+
+    async def _index(self, _: web.Request) -> web.Response:
+        return _json(_Index("gateway admin", _Pages()))
+
+    async def _healthz(self, _: web.Request) -> web.Response:
+        return _json({"alive": True})
+
+    async def _readyz(self, _: web.Request) -> web.Response:
+        readiness = self._observed.readiness()
+        return _json(
+            readiness, HTTPStatus.OK if readiness.ready else HTTPStatus.SERVICE_UNAVAILABLE
+        )
+
+    async def _metrics(self, request: web.Request) -> web.Response:
+        facts = await self._observed.facts()
+        page, media_type = metrics.exposition(facts, request.headers.get("Accept", ""))
+        return web.Response(body=page, headers={"Content-Type": media_type, **_UNCACHED})
+
+
+_UNCACHED = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+
+
+def _name(host: str) -> str:
+    """Return the name in a Host field, in lower case, without its port."""
+    name, colon, port = host.rpartition(":")
+    return (name if colon and port.isdigit() else host).lower()
+
+
+def _json(content: object, status: HTTPStatus = HTTPStatus.OK) -> web.Response:
+    return web.Response(
+        body=msgspec.json.encode(content) + b"\n",
+        status=status,
+        content_type="application/json",
+        headers=_UNCACHED,
+    )
+
+
+def _problem(status: HTTPStatus, text: str) -> web.Response:
+    return _json({"error": text}, status)

@@ -1,0 +1,151 @@
+"""The workers' counts as Prometheus reads them; `docs/metrics.md` explains each.
+
+Made from one reading per scrape, so nothing is registered, kept or locked between two.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.registry import Collector
+
+from gateway.counters import LATENCY_BOUNDS, Latencies, Reading
+
+_REQUEST_LABELS = ("route", "cache", "status_class")
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What one scrape tells."""
+
+    reading: Reading
+    """The sum over all workers, dead ones included."""
+    workers: int
+    """How many accept connections."""
+    worker_restarts: int
+    rules_loaded: float
+    """Epoch seconds."""
+
+
+def exposition(facts: Facts, accept: str) -> tuple[bytes, str]:
+    """Return the page and its media type, in the form that *accept* prefers."""
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Page(facts))
+    encode, media_type = choose_encoder(accept)
+    return encode(registry), media_type
+
+
+class _Page(Collector):
+    def __init__(self, facts: Facts) -> None:
+        self._facts = facts
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield every metric, those about requests first."""
+        yield from _requests(self._facts.reading)
+        yield from _origins(self._facts.reading)
+        for name, text, field in _COUNTERS:
+            yield CounterMetricFamily(name, text, value=getattr(self._facts.reading, field))
+        for name, text, field in _GAUGES:
+            yield GaugeMetricFamily(name, text, value=getattr(self._facts.reading, field))
+        yield from _gateway(self._facts)
+
+
+_COUNTERS = (
+    ("gateway_received_bytes", "Bytes that arrived from clients, heads included", "received_bytes"),
+    ("gateway_store_evictions", "Stored responses evicted for room", "store_evictions"),
+    ("gateway_connections_accepted", "Connections accepted", "connections_accepted"),
+    ("gateway_collapsed_requests", "Requests that waited for another's fetch", "collapsed"),
+    ("gateway_access_log_dropped", "Access log lines that were lost", "log_lines_dropped"),
+)
+
+_GAUGES = (
+    ("gateway_store_bytes", "Bytes that the memory stores hold", "store_bytes"),
+    ("gateway_store_limit_bytes", "Bytes that the memory stores may hold", "store_limit_bytes"),
+    ("gateway_store_objects", "Stored responses in memory", "store_objects"),
+    ("gateway_connections_open", "Open connections of clients", "connections_open"),
+    ("gateway_origin_connections_open", "Open connections to origins", "origin_connections_open"),
+    ("gateway_exchanges_running", "Exchanges outside the fast lane", "exchanges_running"),
+)
+
+
+def _requests(reading: Reading) -> Iterator[Metric]:
+    requests = CounterMetricFamily(
+        "gateway_requests", "Requests answered, by route and X-Cache word", labels=_REQUEST_LABELS
+    )
+    body_bytes = CounterMetricFamily(
+        "gateway_response_body_bytes", "Body bytes sent to clients", labels=_REQUEST_LABELS
+    )
+    for count in reading.requests:
+        labels = (count.route, count.word, f"{count.status_class}xx")
+        requests.add_metric(labels, count.requests)
+        body_bytes.add_metric(labels, count.body_bytes)
+    refused = CounterMetricFamily(
+        "gateway_refused_requests", "Requests refused before a route was found", labels=["status"]
+    )
+    for status, times in sorted(reading.refused.items()):
+        refused.add_metric([str(status)], times)
+    yield from (requests, body_bytes, refused)
+
+
+def _origins(reading: Reading) -> Iterator[Metric]:
+    seconds = HistogramMetricFamily(
+        "gateway_origin_response_seconds",
+        "From sending a request to the origin's response head",
+        labels=["origin"],
+    )
+    for origin, observed in sorted(reading.origin_latency.items()):
+        seconds.add_metric([origin], _cumulated(observed), sum_value=observed.total)
+    failures = CounterMetricFamily(
+        "gateway_origin_failures",
+        "Requests to an origin that brought no complete response head",
+        labels=["origin", "reason"],
+    )
+    for origin, reasons in sorted(reading.origin_failures.items()):
+        for reason, times in sorted(reasons.items()):
+            failures.add_metric([origin, reason], times)
+    yield from (seconds, failures)
+
+
+def _cumulated(observed: Latencies) -> list[tuple[str, float]]:
+    """Return (upper bound, answers no slower) pairs, the last for all."""
+    pairs: list[tuple[str, float]] = []
+    below = 0
+    for bound, times in zip((*LATENCY_BOUNDS, None), observed.buckets, strict=True):
+        below += times
+        pairs.append(("+Inf" if bound is None else str(bound), below))
+    return pairs
+
+
+def _gateway(facts: Facts) -> Iterator[Metric]:
+    yield GaugeMetricFamily(
+        "gateway_workers", "Worker processes that accept connections", value=facts.workers
+    )
+    yield CounterMetricFamily(
+        "gateway_worker_restarts",
+        "Worker processes that were started in place of another",
+        value=facts.worker_restarts,
+    )
+    yield GaugeMetricFamily(
+        "gateway_rules_loaded_timestamp_seconds",
+        "When the rules in force were loaded, epoch seconds",
+        value=facts.rules_loaded,
+    )
+    build = GaugeMetricFamily("gateway_build_info", "Always 1; the labels tell", labels=["version"])
+    build.add_metric([_version()], 1)
+    yield build
+
+
+def _version() -> str:
+    try:
+        return version("hub-gateway")
+    except PackageNotFoundError:
+        # Run from a tree that was never installed.
+        return "unknown"

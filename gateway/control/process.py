@@ -1,0 +1,170 @@
+"""One worker process, as its supervisor sees it."""
+
+import asyncio
+import signal
+import socket
+import sys
+import time
+from asyncio.subprocess import DEVNULL, Process
+from enum import StrEnum
+
+from gateway.background import HeldTasks
+from gateway.control.channel import (
+    Ask,
+    Begin,
+    Channel,
+    Drain,
+    Failed,
+    Ready,
+    Reopen,
+    Retiring,
+    Settings,
+    Told,
+)
+from gateway.control.totals import nothing
+from gateway.counters import Reading
+
+_LAST_WORDS = 1.0
+"""Seconds in which what a dead worker still said must have come through."""
+
+
+class State(StrEnum):
+    """Where a worker is in its life; the words of ``/readyz``."""
+
+    STARTING = "starting"
+    ACCEPTING = "accepting"
+    DRAINING = "draining"
+    ENDED = "ended"
+
+
+class WorkerProcess:
+    """A running worker; its state follows from what it says and from its end."""
+
+    def __init__(self, name: str, process: Process, channel: Channel, held: HeldTasks) -> None:
+        self.name = name
+        self.state = State.STARTING
+        self.started = time.time()
+        self.reading: Reading = nothing()
+        """The last one it told."""
+        self.complaint: str | None = None
+        """Why it can't begin, in its own words."""
+        self.settled = asyncio.Event()
+        """It accepts connections, or never will."""
+        self.vacated = asyncio.Event()
+        """Its place is free: it has ended or accepts nothing more."""
+        self.ended = asyncio.Event()
+        self._process = process
+        self._channel = channel
+        self._answer: asyncio.Future[None] | None = None
+        self._began = time.monotonic()
+        self._listening = held.start(self._listen(), name=f"channel to {name}")
+        self._watching = held.start(self._watch(), name=f"end of {name}")
+
+    @classmethod
+    async def begin(
+        cls, name: str, settings: Settings, listening: socket.socket, held: HeldTasks
+    ) -> "WorkerProcess":
+        """Start a process that accepts on *listening*; raises OSError."""
+        ours, theirs = socket.socketpair()
+        try:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                settings.worker_module,
+                str(theirs.fileno()),
+                str(listening.fileno()),
+                stdin=DEVNULL,
+                pass_fds=(theirs.fileno(), listening.fileno()),
+                # Ctrl-C in a terminal reaches the whole process group; the workers hear
+                # of it from the supervisor, in order.
+                start_new_session=True,
+            )
+        except OSError:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
+        channel = await Channel.over(ours)
+        channel.send(Begin(settings, name))
+        return cls(name, process, channel, held)
+
+    @property
+    def pid(self) -> int:
+        """The process's id."""
+        return self._process.pid
+
+    @property
+    def age(self) -> float:
+        """Seconds since its start."""
+        return time.monotonic() - self._began
+
+    @property
+    def outcome(self) -> str:
+        """How it ended, in words."""
+        status = self._process.returncode
+        if status is not None and status < 0:
+            try:
+                return f"was ended by {signal.Signals(-status).name}"
+            except ValueError:
+                return f"was ended by signal {-status}"
+        return f"ended with exit status {status}"
+
+    async def ask(self, limit: float) -> None:
+        """Renew `reading`; after *limit* seconds of silence the last one stands."""
+        if self.state not in {State.ACCEPTING, State.DRAINING}:
+            return
+        # One question at a time: a worker that hangs isn't sent one a second for hours.
+        if self._answer is None:
+            self._answer = asyncio.get_running_loop().create_future()
+            self._channel.send(Ask())
+        await asyncio.wait([self._answer], timeout=limit)
+
+    def drain(self) -> None:
+        """Tell it to finish what runs and end."""
+        if self.state is not State.ENDED:
+            self.state = State.DRAINING
+            self._channel.send(Drain())
+
+    def reopen(self) -> None:
+        """Tell it to open its access log anew."""
+        self._channel.send(Reopen())
+
+    def kill(self) -> None:
+        """End it at once."""
+        if self._process.returncode is None:
+            self._process.kill()
+
+    async def _listen(self) -> None:
+        while (message := await self._channel.receive()) is not None:
+            match message:
+                case Ready():
+                    if self.state is State.STARTING:
+                        self.state = State.ACCEPTING
+                    self.settled.set()
+                case Failed(text):
+                    self.complaint = text
+                case Retiring():
+                    self.state = State.DRAINING
+                    self.vacated.set()
+                case Told(reading):
+                    self.reading = reading
+                    self._answered()
+                case _:
+                    # Whoever speaks nonsense can't be supervised; a new one can.
+                    self.kill()
+                    return
+
+    async def _watch(self) -> None:
+        await self._process.wait()
+        await asyncio.wait([self._listening], timeout=_LAST_WORDS)
+        await self._channel.close()
+        self.state = State.ENDED
+        self._answered()
+        self.settled.set()
+        self.vacated.set()
+        self.ended.set()
+
+    def _answered(self) -> None:
+        if self._answer is not None and not self._answer.done():
+            self._answer.set_result(None)
+        self._answer = None

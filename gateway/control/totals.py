@@ -1,0 +1,72 @@
+"""Readings of several workers, added up.
+
+A counter must never go backwards, or every rate over it shows a spike: what a worker
+counted stays in the sum when it dies. What it merely held at the time (connections, bytes
+in its store) died with it.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable
+
+from gateway.counters import LATENCY_BOUNDS, Latencies, Reading, RequestCount
+
+
+def nothing() -> Reading:
+    """Return the reading of a worker that has done nothing."""
+    return Reading(requests=[], origin_latency={}, origin_failures={})
+
+
+def total(readings: Iterable[Reading]) -> Reading:
+    """Return the sum of *readings*, which stay as they are."""
+    requests: dict[tuple[str, str, int], list[int]] = defaultdict(lambda: [0, 0])
+    latency: dict[str, Latencies] = defaultdict(Latencies)
+    failures: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
+    refused: dict[int, int] = defaultdict(int)
+    whole = nothing()
+    for reading in readings:
+        for count in reading.requests:
+            both = requests[count.route, count.word, count.status_class]
+            both[0] += count.requests
+            both[1] += count.body_bytes
+        for origin, observed in reading.origin_latency.items():
+            into = latency[origin]
+            for place in range(len(LATENCY_BOUNDS) + 1):
+                into.buckets[place] += observed.buckets[place]
+            into.total += observed.total
+        for origin, reasons in reading.origin_failures.items():
+            for reason, times in reasons.items():
+                failures[origin][reason] += times
+        for status, times in reading.refused.items():
+            refused[status] += times
+        for name in _PLAIN:
+            setattr(whole, name, getattr(whole, name) + getattr(reading, name))
+    whole.requests = [RequestCount(*labels, *both) for labels, both in sorted(requests.items())]
+    whole.origin_latency = dict(latency)
+    whole.origin_failures = {origin: dict(reasons) for origin, reasons in failures.items()}
+    whole.refused = dict(refused)
+    return whole
+
+
+def remains(reading: Reading) -> Reading:
+    """Return what stays of *reading* after its worker's end: the counters."""
+    kept = total([reading])
+    for name in HELD:
+        setattr(kept, name, 0)
+    return kept
+
+
+HELD = (
+    "connections_open",
+    "origin_connections_open",
+    "exchanges_running",
+    "store_bytes",
+    "store_limit_bytes",
+    "store_objects",
+)
+"""The fields of a reading that say what a worker holds now."""
+
+_PLAIN = tuple(
+    name
+    for name in Reading.__struct_fields__
+    if name not in {"requests", "origin_latency", "origin_failures", "refused"}
+)

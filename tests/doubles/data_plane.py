@@ -1,0 +1,77 @@
+"""A data plane that caches nothing, for tests of the processes around it.
+
+Speaks just enough HTTP/1.1: one request a connection. ``/`` answers with the process id;
+``/held`` sends half of its body at once and the rest when it is told to drain;
+``/never`` sends half and never the rest; ``/crash`` ends the process.
+"""
+
+import asyncio
+import os
+import socket
+import time
+from contextlib import suppress
+
+from gateway.control.access_log import AccessLogFile
+from gateway.counters import Counters, Reading
+
+
+class SmallPlane:
+    def __init__(self, counters: Counters, access_log: AccessLogFile | None) -> None:
+        self._counters = counters
+        self._access_log = access_log
+        self._draining = asyncio.Event()
+        self._server: asyncio.Server | None = None
+        self._running: set[asyncio.Task[None]] = set()
+
+    async def start(self, listening: socket.socket) -> None:
+        self._server = await asyncio.start_server(self._accept, sock=listening)
+
+    async def drain(self, limit: float) -> None:
+        assert self._server is not None
+        self._server.close()
+        self._draining.set()
+        if self._running:
+            _, late = await asyncio.wait(self._running, timeout=limit)
+            for task in late:
+                task.cancel()
+
+    def reading(self) -> Reading:
+        self._counters.exchanges_running = len(self._running)
+        return self._counters.reading()
+
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.get_running_loop().create_task(self._exchange(reader, writer))
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+
+    async def _exchange(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(ConnectionError, asyncio.IncompleteReadError):
+            head = await reader.readuntil(b"\r\n\r\n")
+            target = head.split(b" ", 2)[1]
+            self._count(target, len(head))
+            if target == b"/crash":
+                os._exit(3)
+            writer.write(b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 10\r\n\r\n")
+            writer.write(b"%5d" % (os.getpid() % 100_000))
+            if target in {b"/held", b"/never"}:
+                await self._draining.wait()
+            if target == b"/never":
+                await asyncio.get_running_loop().create_future()
+            writer.write(b"-done")
+            await writer.drain()
+        writer.close()
+
+    def _count(self, target: bytes, head_bytes: int) -> None:
+        counters = self._counters
+        counters.connections_accepted += 1
+        counters.received_bytes += head_bytes
+        counters.requests["pages", "HIT", 2] += 1
+        counters.body_bytes["pages", "HIT", 2] += 10
+        counters.refused[400] += 1
+        counters.origin_failures["hub"]["origin-unreachable"] += 1
+        counters.origin_latency["hub"].observe(0.004)
+        if self._access_log is not None:
+            self._access_log.write(
+                (time.time(), "127.0.0.1", b"GET", target, b"hub.test", 1, 200, 10, 0.001)
+                + ("pages", "HIT", "hub", "", b"", b"")
+            )
