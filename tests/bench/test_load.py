@@ -28,7 +28,9 @@ def test_the_line_of_the_script_becomes_figures() -> None:
 
 
 def test_every_kind_of_socket_error_counts() -> None:
-    text = PRINTED.replace("connect=0 read=0 write=0 timeout=0", "connect=1 read=2 write=4 timeout=8")
+    text = PRINTED.replace(
+        "connect=0 read=0 write=0 timeout=0", "connect=1 read=2 write=4 timeout=8"
+    )
 
     assert parse(text).socket_errors == 15
 
