@@ -10,6 +10,10 @@ from enum import StrEnum
 from bench.origin import ETAG
 
 
+ZIPF_OBJECTS = 10_000
+"""As in bench/lua/zipf.lua and sweep.lua."""
+
+
 class Path(StrEnum):
     """Where the answers come from."""
 

@@ -210,11 +210,23 @@ class Running:
 
     def cpu_seconds(self) -> float:
         """Return what all its processes have used."""
-        return sum(used for _, used in session(self.process.pid))
+        return sum(member.cpu_seconds for member in family(self.process.pid))
 
 
-def session(leader: int) -> list[tuple[int, float]]:
-    """Return the process id and CPU seconds of each process in the session of *leader*."""
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One process of a server, as it was when looked at."""
+
+    pid: int
+    parent: int
+    begun: int
+    """When it began, in ticks since boot; with the pid it names one process for ever."""
+    cpu_seconds: float
+
+
+def processes() -> list[Member]:
+    """Return all that run on this machine."""
+    tick = os.sysconf("SC_CLK_TCK")
     found = []
     for entry in Path("/proc").iterdir():
         if not entry.name.isdecimal():
@@ -222,20 +234,35 @@ def session(leader: int) -> list[tuple[int, float]]:
         with suppress(OSError):
             # The name in parentheses may hold spaces; what follows it may not.
             values = (entry / "stat").read_text().rpartition(")")[2].split()
-            if int(values[3]) == leader and values[0] != "Z":
-                ticks = int(values[11]) + int(values[12])
-                found.append((int(entry.name), ticks / os.sysconf("SC_CLK_TCK")))
+            if values[0] != "Z":
+                used = (int(values[11]) + int(values[12])) / tick
+                found.append(Member(int(entry.name), int(values[1]), int(values[19]), used))
+    return found
+
+
+def family(ancestor: int) -> list[Member]:
+    """Return the process *ancestor* and all that descend from it.
+
+    By parents, not by session: a supervisor may give its workers sessions of their own.
+    """
+    everyone = processes()
+    found = [member for member in everyone if member.pid == ancestor]
+    for elder in found:  # grows while we walk
+        found += [member for member in everyone if member.parent == elder.pid]
     return found
 
 
 def stop(process: subprocess.Popen[bytes]) -> None:
-    """End a process and what it started in its session; asked first, then made to."""
+    """End a process and all that it started; asked first, then made to."""
+    members = family(process.pid)
     process.terminate()
     with suppress(subprocess.TimeoutExpired):
         process.wait(STOP_SECONDS)
-    for member, _ in session(process.pid):
-        with suppress(ProcessLookupError):
-            os.kill(member, signal.SIGKILL)
+    alive = {(member.pid, member.begun) for member in processes()}
+    for member in members:
+        if (member.pid, member.begun) in alive:
+            with suppress(ProcessLookupError):
+                os.kill(member.pid, signal.SIGKILL)
     process.wait()
 
 

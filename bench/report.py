@@ -74,9 +74,7 @@ def table(case: Case, outcomes: Outcomes) -> str:
             f"{outcome.p99_ms:>8.2f} {'' if times is None else f'{times:.2f}x':>11}"
         )
         if outcome.busy < BUSY_ENOUGH:
-            row += (
-                f"  (had {outcome.busy:.0%} of its core: wrk, the origin or other work held it up)"
-            )
+            row += f"  (bounded elsewhere: used {outcome.busy:.0%} of its core)"
         lines.append(row.rstrip())
     return "\n".join(lines)
 

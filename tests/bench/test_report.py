@@ -60,7 +60,7 @@ def test_the_table_names_what_is_missing() -> None:
 def test_the_table_says_when_a_server_was_not_what_bounded_it() -> None:
     idle = Measured((load(1000),), (0.4,))
 
-    assert "had 40% of its core" in table(SAME, outcomes(nginx=idle))
+    assert "bounded elsewhere: used 40% of its core" in table(SAME, outcomes(nginx=idle))
 
 
 def test_an_aim_is_judged_by_the_best_peer() -> None:
