@@ -46,13 +46,11 @@ class Plan:
     origin_core: int
 
 
-def plan(*, smoke: bool) -> Plan:
+def plan(*, seconds: int, rounds: int) -> Plan:
     """Return what this machine allows; fewer than two cores measure nothing useful."""
     cores = sorted(os.sched_getaffinity(0))
     if len(cores) < 2:
         sys.exit("the benchmark needs two cores: one for the server, one for the load")
-    # wrk counts whole seconds.
-    seconds, rounds = (1, 1) if smoke else (10, 3)
     return Plan(seconds, rounds, cores[0], cores[1], cores[2 if len(cores) > 2 else 1])
 
 
@@ -212,6 +210,12 @@ def arguments() -> argparse.Namespace:
         choices=[server.name for server in peers.SERVERS if server.name != peers.GATEWAY],
         help="only this peer beside the gateway; may be given several times",
     )
+    parser.add_argument(
+        "--seconds", type=int, metavar="N", help="how long each round lasts (default: 10)"
+    )
+    parser.add_argument(
+        "--rounds", type=int, metavar="N", help="rounds, of which the median counts (default: 3)"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the results there")
     return parser.parse_args()
 
@@ -221,7 +225,9 @@ def main() -> int:
     asked = arguments()
     # So that a polite kill unwinds, and stops what was started, as Ctrl-C does.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    how = plan(smoke=asked.smoke)
+    # wrk counts whole seconds.
+    seconds, rounds = (1, 1) if asked.smoke else (10, 3)
+    how = plan(seconds=asked.seconds or seconds, rounds=asked.rounds or rounds)
     wanted = [
         server
         for server in peers.SERVERS
@@ -245,7 +251,7 @@ def main() -> int:
             ceiling = load.run(
                 next(case for case in CASES if case.name == "pass"),
                 origin.port,
-                seconds=how.seconds if how.rounds > 1 else 1,
+                seconds=how.seconds,
                 core=how.load_core,
                 script=None,
             ).requests_per_second

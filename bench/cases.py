@@ -9,7 +9,6 @@ from enum import StrEnum
 
 from bench.origin import ETAG
 
-
 ZIPF_OBJECTS = 10_000
 """As in bench/lua/zipf.lua and sweep.lua."""
 
