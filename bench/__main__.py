@@ -125,7 +125,8 @@ class Bench:
         result = self.load(case, running, seconds=self.how.seconds, script=case.script)
         used = running.cpu_seconds() - used
         check(case, result, peers.count(self.origin.port) - heard)
-        return result, used / self.how.seconds
+        # A tick at least, so that nobody divides by nothing.
+        return result, max(used, 0.01) / self.how.seconds
 
     def load(self, case: Case, running: Running, *, seconds: int, script: str | None) -> Load:
         """Run wrk against one server."""

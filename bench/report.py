@@ -18,12 +18,24 @@ class Measured:
     """One server in one case, over all rounds."""
 
     rounds: tuple[Load, ...]
-    server_cpu: tuple[float, ...] = ()
+    server_cpu: tuple[float, ...]
     """How busy the server's core was with it in each round, 0 to 1."""
 
     @property
     def requests_per_second(self) -> float:
         return median(load.requests_per_second for load in self.rounds)
+
+    @property
+    def per_cpu_second(self) -> float:
+        """Requests for each second of CPU that the server used.
+
+        Unlike requests a second it hardly changes when wrk or other work is in the way; it
+        is what a core could do that had nothing else to wait for.
+        """
+        return median(
+            load.requests_per_second / cpu
+            for load, cpu in zip(self.rounds, self.server_cpu, strict=True)
+        )
 
     @property
     def p50_ms(self) -> float:
@@ -35,7 +47,8 @@ class Measured:
 
     @property
     def busy(self) -> float:
-        return median(self.server_cpu) if self.server_cpu else 1.0
+        """How much of its core it used."""
+        return median(self.server_cpu)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,20 +71,29 @@ def ratio(outcomes: Outcomes, peer: str) -> float | None:
     return None
 
 
+def cpu_ratio(outcomes: Outcomes, peer: str) -> float | None:
+    """Return the same of requests for each second of CPU."""
+    ours, theirs = outcomes.get(GATEWAY), outcomes.get(peer)
+    if isinstance(ours, Measured) and isinstance(theirs, Measured):
+        return ours.per_cpu_second / theirs.per_cpu_second
+    return None
+
+
 def table(case: Case, outcomes: Outcomes) -> str:
     """Return the lines about one case."""
     lines = [
         f"{case.name}: {case.title}",
-        f"  {'':10} {'req/s':>9} {'p50 ms':>8} {'p99 ms':>8} {'gateway is':>11}",
+        f"  {'':10} {'req/s':>9} {'p50 ms':>8} {'p99 ms':>8} {'req/CPU-s':>10} {'gateway is':>11}",
     ]
     for server, outcome in outcomes.items():
         if isinstance(outcome, Unusable):
             lines.append(f"  {server:10} {outcome.reason}")
             continue
         times = ratio(outcomes, server) if server != GATEWAY else None
+        ours_is = "" if times is None else f"{times:.2f}x"
         row = (
             f"  {server:10} {outcome.requests_per_second:>9,.0f} {outcome.p50_ms:>8.2f} "
-            f"{outcome.p99_ms:>8.2f} {'' if times is None else f'{times:.2f}x':>11}"
+            f"{outcome.p99_ms:>8.2f} {outcome.per_cpu_second:>10,.0f} {ours_is:>11}"
         )
         if outcome.busy < BUSY_ENOUGH:
             row += f"  (bounded elsewhere: used {outcome.busy:.0%} of its core)"
@@ -98,7 +120,8 @@ def judge(aim: Aim, results: Mapping[str, Outcomes]) -> str:
     word = "met" if ratios[best] >= aim.ratio else "NOT met"
     unheard = [peer for peer in peers if peer not in ratios]
     without = f"; without {', '.join(unheard)}" if unheard else ""
-    return f"{what}: {word}, {ratios[best]:.2f} x {best}{without}"
+    per_cpu = f" ({cpu_ratio(outcomes, best):.2f} x for each second of CPU)"
+    return f"{what}: {word}, {ratios[best]:.2f} x {best}{per_cpu}{without}"
 
 
 def as_json(
@@ -138,7 +161,9 @@ def _server_json(outcomes: Outcomes, server: str, outcome: Outcome) -> dict[str,
         "requests_per_second": round(outcome.requests_per_second),
         "p50_ms": outcome.p50_ms,
         "p99_ms": outcome.p99_ms,
+        "requests_per_cpu_second": round(outcome.per_cpu_second),
         "gateway_is": ratio(outcomes, server),
+        "gateway_is_per_cpu_second": cpu_ratio(outcomes, server),
         "rounds": [round(load.requests_per_second) for load in outcome.rounds],
         "wrk_cpu": [round(load.wrk_cpu, 2) for load in outcome.rounds],
         "server_cpu": [round(cpu, 2) for cpu in outcome.server_cpu],

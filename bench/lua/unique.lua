@@ -1,5 +1,6 @@
 -- A browser's head whose cookie never comes twice, over all rounds and servers: the first
--- argument begins the number. One concatenation a request; measured, it slows wrk by under 5%.
+-- argument begins the number. One concatenation a request; from the bare origin wrk then gets
+-- 150k answers a second instead of 165k, well above what the peers give.
 local number = 0
 local head, tail
 

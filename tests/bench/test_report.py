@@ -28,6 +28,10 @@ def measured(*requests: int) -> Measured:
     return Measured(tuple(load(each) for each in requests), tuple(1.0 for _ in requests))
 
 
+def busy(cpu: float) -> Measured:
+    return Measured((load(1000),), (cpu,))
+
+
 def outcomes(**changed: Outcome) -> dict[str, Outcome]:
     return {
         "gateway": measured(200_000),
@@ -52,29 +56,32 @@ def test_the_table_names_what_is_missing() -> None:
     lines = table(SAME, outcomes()).splitlines()
 
     assert lines[0] == "same: 1 KB hit, identical heads"
-    assert lines[2].split() == ["gateway", "200,000", "0.50", "1.50"]
-    assert lines[3].split() == ["nginx", "100,000", "0.50", "1.50", "2.00x"]
+    assert lines[2].split() == ["gateway", "200,000", "0.50", "1.50", "200,000"]
+    assert lines[3].split() == ["nginx", "100,000", "0.50", "1.50", "100,000", "2.00x"]
     assert lines[5].split(maxsplit=1) == ["varnish", "missing: varnishd is not installed"]
 
 
 def test_the_table_says_when_a_server_was_not_what_bounded_it() -> None:
-    idle = Measured((load(1000),), (0.4,))
+    assert "bounded elsewhere: used 40% of its core" in table(SAME, outcomes(nginx=busy(0.4)))
 
-    assert "bounded elsewhere: used 40% of its core" in table(SAME, outcomes(nginx=idle))
+
+def test_a_second_of_cpu_counts_the_same_when_a_server_had_to_wait() -> None:
+    assert busy(0.5).per_cpu_second == 2 * busy(1.0).per_cpu_second
 
 
 def test_an_aim_is_judged_by_the_best_peer() -> None:
     results = {"same": outcomes()}
 
     assert judge(Aim("same", 1.25), results) == (
-        "same >= 1.25 x best peer: met, 1.25 x haproxy; without varnish"
+        "same >= 1.25 x best peer: met, 1.25 x haproxy "
+        "(1.25 x for each second of CPU); without varnish"
     )
     assert "NOT met, 1.25 x haproxy" in judge(Aim("same", 1.3), results)
 
 
 def test_an_aim_may_name_its_peer() -> None:
     assert judge(Aim("same", 2.0, peer="nginx"), {"same": outcomes()}) == (
-        "same >= 2.0 x nginx: met, 2.00 x nginx"
+        "same >= 2.0 x nginx: met, 2.00 x nginx (2.00 x for each second of CPU)"
     )
 
 
