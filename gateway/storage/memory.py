@@ -13,7 +13,7 @@ from gateway.storage.eviction import Sieve
 from gateway.storage.interface import Shelf
 
 # Measured as 231 to 261 bytes under CPython 3.11, depending on how full the dict is.
-# Together with `StoredResponse.weight`, 100,000 objects of 1 KB take 0.86 of what is
+# Together with `StoredResponse.weight`, 100,000 objects of 1 KB take 0.89 of what is
 # counted, in resident memory: `python -m bench.weight`.
 SHELF_BYTES = 300
 """What a shelf takes besides its variants: itself, its key's header, tuple and dict entry."""
