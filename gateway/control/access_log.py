@@ -1,4 +1,4 @@
-"""The access log: one JSON object a line, one line a request, never in the way.
+r"""The access log: one JSON object a line, one line a request, never in the way.
 
 An entry costs the data plane an append. Batches are encoded on the event loop, because a
 second thread that computes would take the interpreter from the loop for whole switch
@@ -7,7 +7,7 @@ as long as it likes. Between the two stands a bounded queue: when it is full, li
 dropped and counted.
 
 What clients sent is made of ASCII: JSON escapes control characters, and bytes outside
-ASCII are written as ``\\xNN``, so that no request can move the cursor of the terminal on
+ASCII are written as ``\xNN``, so that no request can move the cursor of the terminal on
 which somebody reads this.
 """
 
@@ -176,7 +176,7 @@ class AccessLogFile:
                 healthy = True
             except (OSError, ConfigurationError) as error:
                 if healthy:
-                    _log.error("access log: lines are lost until this ends: %s", error)  # noqa: TRY400
+                    _log.error("access log: lines are lost until this ends: %s", error)
                 healthy = False
                 if isinstance(order, _Batch):
                     self._failed_lines += order.lines

@@ -193,7 +193,7 @@ class Supervisor:
         else:
             place.failures = 0
             event = "finishes what runs and ends, as it was told from outside"
-        pause = _BACKOFF.pause(place.failures, random.random())  # noqa: S311: no secret
+        pause = _BACKOFF.pause(place.failures, random.random())  # noqa: S311 - no secret
         _log.warning(
             "%s (pid %d) %s; another takes its place %s",
             worker.name,
@@ -210,7 +210,7 @@ class Supervisor:
         except OSError as error:
             # No memory or no process to be had. The old worker stays in its place, ended,
             # so the next round tries again.
-            _log.error("%s cannot be started: %s", place.name, error)  # noqa: TRY400
+            _log.error("%s cannot be started: %s", place.name, error)
             await asyncio.sleep(_BACKOFF.longest)
 
     async def _ask_all(self) -> None:
