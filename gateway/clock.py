@@ -1,0 +1,87 @@
+"""One worker's sense of time: a stamp that ages what was prepared, and a watch for deadlines.
+
+Reading a clock or arming a timer for every request costs more than a hit does. So answers
+are prepared for the current second and marked with its stamp, and whatever has a deadline
+is looked at by one timer for all.
+"""
+
+from typing import Protocol
+
+
+class Stamp:
+    """A number that changes whenever prepared answers must be looked at again."""
+
+    __slots__ = ("now", "value")
+
+    def __init__(self, now: float) -> None:
+        self.value = 0
+        self.now = now
+        """Epoch seconds at the last change."""
+
+    def change(self, now: float) -> None:
+        """Make everything that was prepared under the old stamp invalid."""
+        self.value += 1
+        self.now = now
+
+
+class Watched(Protocol):
+    """Something that may be too late."""
+
+    deadline: float
+    """Monotonic seconds; infinity while nothing is waited for."""
+    watched_in: int
+    """The watch's own note: the bucket that holds this; 0 when none does."""
+
+    def expire(self, now: float) -> None:
+        """Act on the missed deadline, perhaps by setting a later one."""
+
+
+RESOLUTION = 0.1
+"""Seconds between two looks; a deadline is noticed at most this late."""
+_HORIZON = 50
+"""Buckets ahead at most: nothing goes unseen for longer than five seconds."""
+
+
+class Watch:
+    """Tells many things that their deadline passed, with one timer.
+
+    A deadline may be moved further away by plain assignment, which costs nothing; to bring
+    it closer, `set` it.
+    """
+
+    __slots__ = ("_buckets", "_swept")
+
+    def __init__(self, now: float) -> None:
+        self._buckets: dict[int, set[Watched]] = {}
+        self._swept = int(now / RESOLUTION)
+
+    def set(self, item: Watched, deadline: float) -> None:
+        """Watch *item*, from now on with *deadline* (monotonic seconds)."""
+        item.deadline = deadline
+        bucket = self._swept + _HORIZON
+        if deadline < bucket * RESOLUTION:
+            bucket = max(self._swept + 1, int(deadline / RESOLUTION) + 1)
+        if item.watched_in == 0 or bucket < item.watched_in:
+            self.discard(item)
+            item.watched_in = bucket
+            self._buckets.setdefault(bucket, set()).add(item)
+
+    def discard(self, item: Watched) -> None:
+        """Watch *item* no longer."""
+        if item.watched_in:
+            bucket = self._buckets.get(item.watched_in)
+            if bucket is not None:
+                bucket.discard(item)
+            item.watched_in = 0
+
+    def sweep(self, now: float) -> None:
+        """Expire what is late at *now* (monotonic seconds)."""
+        current = int(now / RESOLUTION)
+        while self._swept < current:
+            self._swept += 1
+            for item in self._buckets.pop(self._swept, ()):
+                item.watched_in = 0
+                if item.deadline <= now:
+                    item.expire(now)
+                else:
+                    self.set(item, item.deadline)

@@ -1,0 +1,85 @@
+"""What a request asks for: its route, who asks, the cache key, and the verdict.
+
+Both lanes begin here, so that a fast answer and a slow one can't differ in what they decide.
+"""
+
+from dataclasses import dataclass
+
+from gateway.edge.site import Site, needs_identity
+from gateway.policy import key as keys
+from gateway.policy import reuse
+from gateway.policy.reuse import Forwarded, Verdict
+from gateway.policy.rules import CacheRules, Scope
+from gateway.routing.identity import partition
+from gateway.routing.route import Route
+from gateway.storage.interface import Shelf
+from gateway.wire.message import RequestHead, Target
+
+
+@dataclass(slots=True)
+class Cacheable:
+    """A request that the cache may answer."""
+
+    route: Route
+    key: bytes
+    shelf: Shelf | None
+    verdict: Verdict
+    until: float
+    """Epoch seconds up to which the verdict's grounds hold: the identity's expiry."""
+    by_cookie: bool
+    """Whether another Cookie might have led elsewhere."""
+
+
+@dataclass(slots=True)
+class Bypassing:
+    """A request that goes to the origin without asking the cache."""
+
+    route: Route
+    why: Forwarded
+
+
+Asking = Cacheable | Bypassing
+
+
+def ask(site: Site, head: RequestHead, *, has_body: bool) -> Asking:
+    """Return what *head* asks for, at this moment."""
+    snapshot = site.snapshot
+    route = snapshot.routes.find(head.method, head.target.path)
+    rules = route.cache
+    why = reuse.bypasses(head, rules)
+    if why is not None:
+        return Bypassing(route, why)
+    if has_body:
+        # The body of a GET has no meaning for a cache (RFC 9110 section 9.3.1), but an
+        # origin may heed it: its answer must not be shared with those who sent none.
+        return Bypassing(route, Forwarded.BYPASS)
+    now = site.clock()
+    mine, until = _partition(site, head, rules, now)
+    if mine is None:
+        return Bypassing(route, Forwarded.BYPASS)
+    key = keys.cache_key(mine, head.host, head.target, rules.query)
+    shelf = site.memory.peek(key)
+    verdict = reuse.decide(() if shelf is None else shelf.variants, head, rules, now)
+    return Cacheable(route, key, shelf, verdict, until, needs_identity(rules.scope))
+
+
+def _partition(
+    site: Site, head: RequestHead, rules: CacheRules, now: float
+) -> tuple[bytes | None, float]:
+    if not needs_identity(rules.scope):
+        return (b"" if rules.scope is Scope.SHARED else b"public"), float("inf")
+    identity = site.snapshot.identity.identify(head.fields.get(b"cookie"), now)
+    return partition(rules.scope, identity), identity.expires
+
+
+def key_of(site: Site, head: RequestHead, target: Target) -> bytes | None:
+    """Return the key under which *target* would be looked up for whoever sent *head*.
+
+    None when nothing can be stored for it. This is how an unsafe request finds what it
+    made wrong (RFC 9111 section 4.4).
+    """
+    route = site.snapshot.routes.find(b"GET", target.path)
+    if not route.cache.enabled:
+        return None
+    mine, _ = _partition(site, head, route.cache, site.clock())
+    return None if mine is None else keys.cache_key(mine, head.host, target, route.cache.query)

@@ -1,0 +1,507 @@
+"""One client's connection: bytes become requests, one after the other.
+
+Requests are answered in the order in which they came. While one is being answered, what
+follows it waits in a bounded buffer, and beyond that in the client.
+"""
+
+import asyncio
+import re
+from enum import Enum
+from http import HTTPStatus
+from typing import cast
+
+from gateway.edge import asking, forwarding
+from gateway.edge.asking import Cacheable
+from gateway.edge.collapse import Fetches
+from gateway.edge.exchange import Exchange
+from gateway.edge.fast_lane import FastLane
+from gateway.edge.heads import without_cookie
+from gateway.edge.site import Site
+from gateway.errors import MalformedMessage, MalformedRequest, RequestRefused
+from gateway.origin.upload import Upload
+from gateway.policy.outcome import Word
+from gateway.policy.reuse import Deliver
+from gateway.wire import dates, framing
+from gateway.wire.fields import elements
+from gateway.wire.framing import ChunkDecoder, Sized
+from gateway.wire.head import parse_request_head
+from gateway.wire.message import RequestHead
+
+_PIPELINE_BYTES = 64 * 1024
+"""What may wait behind a request that is being answered."""
+_ROOM_BYTES = 512 * 1024
+"""What may wait for a client to take it before its origin is held back."""
+_LINGER_SECONDS = 2.0
+_LINGER_BYTES = 4 * 1024 * 1024
+_BARE_LF = re.compile(rb"(?<!\r)\n")
+_TOKEN_START = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]")
+
+
+class State(Enum):
+    """What the connection is doing."""
+
+    IDLE = "between requests, with room to write"
+    RECEIVING = "a head is arriving"
+    FULL = "between requests, but the client takes nothing"
+    EXCHANGING = "a request is being answered"
+    TUNNEL = "bytes pass as they are"
+    LINGERING = "the last answer is sent; what still comes is thrown away"
+    CLOSED = "gone"
+
+
+_IDLE = State.IDLE
+
+
+class ClientConnection(asyncio.Protocol):
+    """A connection that a client opened."""
+
+    __slots__ = ("_active", "_advancing", "_buffer", "_decoder", "_exchange", "_fetches", "_half_closed", "_heads", "_lane", "_lingered",
+                 "_missing", "_paused_reading", "_site", "_stamp", "_state", "_transport", "_upload",
+                 "_upload_held", "address", "deadline", "has_room", "watched_in")  # fmt: skip
+
+    _transport: asyncio.Transport
+
+    def __init__(self, site: Site, fetches: Fetches, lane: FastLane) -> None:
+        self._site = site
+        self._fetches = fetches
+        self._lane = lane
+        self._heads = site.heads
+        self._stamp = site.stamp
+        self._state = State.CLOSED
+        self._buffer = b""
+        self._exchange: Exchange | None = None
+        self._upload: Upload | None = None
+        self._decoder: ChunkDecoder | None = None
+        self._missing = 0
+        self._upload_held = False
+        self._paused_reading = False
+        self._lingered = 0
+        self._active = False
+        self._advancing = False
+        self._half_closed = False
+        self.has_room = True
+        self.address = b""
+        self.deadline = float("inf")
+        self.watched_in = 0
+
+    # What the event loop calls.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin (called by the event loop)."""
+        # uvloop's transports implement asyncio.Transport without inheriting from it.
+        self._transport = cast(asyncio.Transport, transport)
+        transport = self._transport
+        transport.set_write_buffer_limits(high=_ROOM_BYTES)
+        peer = transport.get_extra_info("peername")
+        self.address = str(peer[0]).encode() if isinstance(peer, tuple) else b"unknown"
+        site = self._site
+        site.connections.add(self)
+        site.counters.connections_open += 1
+        site.counters.connections_accepted += 1
+        self._state = _IDLE
+        site.watch.set(self, site.monotonic() + site.snapshot.limits.idle_timeout)
+
+    def data_received(self, data: bytes) -> None:
+        """Answer a head that is known, or look closer (called by the event loop)."""
+        # Identity, not match, and no calls but the unavoidable: this runs on every hit, and
+        # bench/ sees it.
+        if self._state is _IDLE:
+            entry = self._heads.young.get(data)
+            if entry is None:
+                entry = self._heads.find(data)
+                if entry is None and (bare := without_cookie(data)) is not None:
+                    entry = self._heads.find(bare)
+                    if entry is not None and entry.by_cookie:
+                        entry = None
+            if entry is not None and (
+                (entry.stamp == self._stamp.value and entry.shelf.live) or self._lane.renew(entry)
+            ):
+                entry.hits += 1
+                self._active = True
+                if entry.large_body:
+                    self._transport.writelines((entry.wire, entry.large_body))
+                else:
+                    self._transport.write(entry.wire)
+                if self._lane.logging:
+                    self._lane.log_repeated(entry, self.address)
+                return
+        self._receive(data)
+
+    def eof_received(self) -> bool:
+        """Let a half-closed client have its answer (called by the event loop)."""
+        if self._state is State.EXCHANGING and self._upload is None:
+            # RFC 9112 section 9.6: it may only have closed its sending side. We find out
+            # when we write.
+            assert self._exchange is not None
+            self._exchange.reply.persistent = False
+            self._half_closed = True
+            return True
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Let go of everything (called by the event loop)."""
+        self._state = State.CLOSED
+        site = self._site
+        site.watch.discard(self)
+        site.connections.discard(self)
+        site.counters.connections_open -= 1
+        exchange, self._exchange = self._exchange, None
+        self._upload = None
+        if exchange is not None:
+            exchange.client_left()
+
+    def pause_writing(self) -> None:
+        """Note that the client takes too little (called by the event loop)."""
+        self.has_room = False
+        site = self._site
+        if self._state is _IDLE:
+            self._state = State.FULL
+        site.watch.set(self, site.monotonic() + site.snapshot.limits.send_timeout)
+
+    def resume_writing(self) -> None:
+        """Go on (called by the event loop)."""
+        self.has_room = True
+        if self._state is State.FULL:
+            self._become_idle()
+        elif self._exchange is not None:
+            self._await_nothing()
+            self._exchange.room()
+
+    # Time.
+
+    def expire(self, now: float) -> None:
+        """Act on a deadline that passed."""
+        site = self._site
+        limits = site.snapshot.limits
+        match self._state:
+            case State.IDLE:
+                if self._active:
+                    # Answers from the fast lane don't touch the deadline, only this mark.
+                    self._active = False
+                    site.watch.set(self, now + limits.idle_timeout)
+                else:
+                    self._transport.close()
+            case State.RECEIVING:
+                self._refuse(MalformedRequest("the head took too long", HTTPStatus.REQUEST_TIMEOUT))
+            case State.EXCHANGING if self.has_room and self._upload is not None:
+                exchange = self._exchange
+                if exchange is not None and not exchange.reply.started:
+                    exchange.upload_stalled()
+                else:
+                    self._transport.abort()
+            case State.EXCHANGING if self.has_room:
+                site.watch.set(self, now + limits.send_timeout)
+            case _:
+                self._transport.abort()
+
+    def _await_nothing(self) -> None:
+        self.deadline = float("inf")
+
+    # Requests.
+
+    def _receive(self, data: bytes) -> None:
+        match self._state:
+            case State.IDLE | State.RECEIVING:
+                self._buffer = self._buffer + data if self._buffer else data
+                self._advance()
+            case State.EXCHANGING if self._upload is not None:
+                self._feed_upload(data)
+            case State.EXCHANGING | State.FULL:
+                self._buffer += data
+                if len(self._buffer) > _PIPELINE_BYTES:
+                    self._pause_reading()
+            case State.TUNNEL if self._upload is not None:
+                self._upload.feed(data)
+            case State.LINGERING:
+                self._lingered += len(data)
+                if self._lingered > _LINGER_BYTES:
+                    self._transport.abort()
+            case State.TUNNEL | State.CLOSED:
+                pass
+
+    def _advance(self) -> None:
+        """Answer what lies in the buffer, up to a request that has to wait."""
+        if self._advancing:
+            # An answer was ready at once: the loop below goes on, without growing the stack.
+            return
+        self._advancing = True
+        try:
+            self._advance_while_possible()
+        finally:
+            self._advancing = False
+
+    def _advance_while_possible(self) -> None:
+        limits = self._site.snapshot.limits
+        while self._buffer and (self._state is _IDLE or self._state is State.RECEIVING):
+            if self._buffer.startswith(b"\r\n"):
+                # RFC 9112 section 2.2: an empty line before a request is ignored.
+                self._buffer = self._buffer[2:]
+                continue
+            head_end = self._buffer.find(b"\r\n\r\n")
+            try:
+                if head_end < 0:
+                    self._check_unfinished_head()
+                    if self._state is _IDLE:
+                        self._state = State.RECEIVING
+                        self._site.watch.set(self, self._site.monotonic() + limits.head_timeout)
+                    return
+                head, self._buffer = self._buffer[: head_end + 4], self._buffer[head_end + 4 :]
+                self._state = _IDLE
+                self._begin(head)
+            except RequestRefused as refusal:
+                self._refuse(refusal)
+                return
+
+    def _check_unfinished_head(self) -> None:
+        """Refuse what can't become a good head, without waiting for its end."""
+        limits = self._site.snapshot.limits
+        buffer = self._buffer
+        if b"\r\n" not in buffer and len(buffer) > limits.target_bytes + 32:
+            raise MalformedRequest(
+                f"the request target is longer than {limits.target_bytes} bytes",
+                HTTPStatus.REQUEST_URI_TOO_LONG,
+            )
+        if len(buffer) > limits.head_bytes:
+            raise MalformedRequest(
+                f"the head is larger than {limits.head_bytes} bytes",
+                HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
+            )
+        if _BARE_LF.search(buffer):
+            raise MalformedRequest("a line ends in a bare LF")
+        if buffer != b"\r" and not _TOKEN_START.match(buffer):
+            raise MalformedRequest("this is no HTTP/1.1 request")
+
+    def _begin(self, raw: bytes) -> None:
+        """Answer the request whose head is *raw*, now or when the origin has answered."""
+        site = self._site
+        limits = site.snapshot.limits
+        site.counters.received_bytes += len(raw)
+        if len(raw) > limits.head_bytes:
+            raise MalformedRequest(
+                f"the head is larger than {limits.head_bytes} bytes",
+                HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
+            )
+        if raw.find(b"\r\n") > limits.target_bytes + 32:
+            raise MalformedRequest(
+                f"the request target is longer than {limits.target_bytes} bytes",
+                HTTPStatus.REQUEST_URI_TOO_LONG,
+            )
+        head = parse_request_head(raw, limits.field_count)
+        body = framing.of_request(head.fields, head.minor)
+        has_body = body != framing.EMPTY
+        expectation = head.fields.get(b"expect")
+        if expectation is not None and expectation.lower() != b"100-continue":
+            raise MalformedRequest(
+                "only 100-continue can be expected", HTTPStatus.EXPECTATION_FAILED
+            )
+        asked = asking.ask(site, head, has_body=has_body)
+        persistent = self._persists(head)
+        if isinstance(asked, Cacheable) and isinstance(asked.verdict, Deliver):
+            self._active = True
+            if self._lane.deliver(self, raw, head, asked, asked.verdict, persistent=persistent):
+                return
+        self._state = State.EXCHANGING
+        self._await_nothing()
+        exchange = Exchange(site, self._fetches, self, head, asked, persistent=persistent)
+        self._exchange = exchange
+        if not has_body:
+            exchange.start(None)
+            return
+        upload = Upload(body, self)
+        self._upload = upload
+        if isinstance(body, Sized):
+            self._missing = body.length
+        else:
+            self._decoder = ChunkDecoder()
+        site.watch.set(self, site.monotonic() + limits.send_timeout)
+        exchange.start(upload)
+        if self._buffer and self._upload is not None:
+            rest, self._buffer = self._buffer, b""
+            self._feed_upload(rest)
+
+    def _persists(self, head: RequestHead) -> bool:
+        """Return whether the connection outlives the answer (RFC 9112 section 9.3)."""
+        if self._site.draining:
+            return False
+        connection = head.fields.get(b"connection")
+        if connection is None:
+            return head.minor == 1
+        options = elements(connection.lower())
+        if b"close" in options:
+            return False
+        return head.minor == 1 or b"keep-alive" in options
+
+    def _refuse(self, refusal: RequestRefused) -> None:
+        """Answer with an error and close: what follows can't be trusted to be a request."""
+        status = refusal.status
+        self._buffer = b""
+        self._site.counters.refused[int(status)] += 1
+        text = f"{int(status)} {status.phrase}: {refusal}\n".encode()
+        allow = b"Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n" if status == 405 else b""
+        self._transport.write(
+            b"HTTP/1.1 %d %b\r\nDate: %b\r\nContent-Type: text/plain; charset=utf-8\r\n"
+            b"Cache-Control: no-store\r\nX-Cache: %b\r\nCache-Status: %b; detail=refused\r\n%b"
+            b"Content-Length: %d\r\nConnection: close\r\n\r\n%b"
+            % (
+                status,
+                status.phrase.encode(),
+                dates.format(self._site.clock()),
+                Word.BYPASS.encode(),
+                forwarding.PSEUDONYM,
+                allow,
+                len(text),
+                text,
+            )
+        )
+        self._linger()
+
+    # The request's body.
+
+    def _feed_upload(self, data: bytes) -> None:
+        upload = self._upload
+        assert upload is not None
+        site = self._site
+        site.counters.received_bytes += len(data)
+        self.deadline = site.monotonic() + site.snapshot.limits.send_timeout
+        if self._decoder is None:
+            piece, rest = data[: self._missing], data[self._missing :]
+            self._missing -= len(piece)
+            ended = self._missing == 0
+            pieces = [piece] if piece else []
+        else:
+            try:
+                pieces = self._decoder.feed(data)
+            except MalformedMessage as error:
+                self._break_upload(MalformedRequest(f"the body broke its framing: {error}"))
+                return
+            ended = self._decoder.done
+            rest = self._decoder.rest
+        for piece in pieces:
+            upload.feed(piece)
+        if self._upload is None:
+            return
+        if ended:
+            self._upload = None
+            self._decoder = None
+            self._buffer = rest
+            self._await_nothing()
+            upload.end()
+
+    def _break_upload(self, refusal: RequestRefused) -> None:
+        self._upload = None
+        self._decoder = None
+        exchange, self._exchange = self._exchange, None
+        if exchange is None:
+            return
+        started = exchange.reply.started
+        exchange.client_left()
+        if started:
+            self._transport.abort()
+        else:
+            self._refuse(refusal)
+
+    def pause_upload(self) -> None:
+        """Read no more of the body for now: the origin is slower than the client."""
+        self._upload_held = True
+        self._await_nothing()
+        self._pause_reading()
+
+    def resume_upload(self) -> None:
+        """Read on."""
+        if self._upload_held:
+            self._upload_held = False
+            if self._state is State.EXCHANGING:
+                site = self._site
+                site.watch.set(self, site.monotonic() + site.snapshot.limits.send_timeout)
+            self._resume_reading()
+
+    def _pause_reading(self) -> None:
+        if not self._paused_reading and self._state is not State.CLOSED:
+            self._paused_reading = True
+            self._transport.pause_reading()
+
+    def _resume_reading(self) -> None:
+        if self._paused_reading and self._state is not State.CLOSED:
+            self._paused_reading = False
+            self._transport.resume_reading()
+
+    # What an exchange does.
+
+    def write(self, data: bytes) -> None:
+        """Send *data*; look at `has_room` before sending much."""
+        if self._state is not State.CLOSED:
+            self._transport.write(data)
+
+    def write_pieces(self, pieces: list[bytes]) -> None:
+        """Send *pieces* in one go."""
+        if self._state is not State.CLOSED:
+            self._transport.writelines(pieces)
+
+    def finished(self, *, persistent: bool) -> None:
+        """Note that the exchange is over and its answer sent."""
+        self._exchange = None
+        if self._state is State.CLOSED:
+            return
+        if self._upload is not None or not persistent or self._site.draining:
+            # An upload that was answered early: what is left of it is no request.
+            self._linger()
+            return
+        self._become_idle()
+
+    def _become_idle(self) -> None:
+        self._state = _IDLE if self.has_room else State.FULL
+        site = self._site
+        limits = site.snapshot.limits
+        site.watch.set(
+            self, site.monotonic() + (limits.idle_timeout if self.has_room else limits.send_timeout)
+        )
+        self._resume_reading()
+        if self._buffer and self._state is _IDLE:
+            self._advance()
+
+    def break_off(self) -> None:
+        """Close at once, so that what was sent isn't taken for complete."""
+        exchange, self._exchange = self._exchange, None
+        if exchange is not None:
+            exchange.client_left()
+        if self._state is not State.CLOSED:
+            self._transport.abort()
+
+    def _linger(self) -> None:
+        """Close, but let the client read the answer first (RFC 9112 section 9.6)."""
+        self._state = State.LINGERING
+        self._upload = None
+        self._buffer = b""
+        site = self._site
+        if self._half_closed:
+            self._transport.close()
+            return
+        if self._transport.can_write_eof():
+            self._transport.write_eof()
+        site.watch.set(self, site.monotonic() + _LINGER_SECONDS)
+        self._resume_reading()
+
+    def drain(self) -> None:
+        """Close if nothing is being answered; else after that."""
+        if self._state in (State.IDLE, State.FULL, State.RECEIVING):
+            self._transport.close()
+
+    # A tunnel, after 101 (Switching Protocols).
+
+    def open_tunnel(self) -> Upload:
+        """Return what the client sends from now on, which is no HTTP any more."""
+        upload = Upload(framing.UNTIL_CLOSE, self)
+        self._upload = upload
+        self._state = State.TUNNEL
+        self._await_nothing()
+        if self._buffer:
+            upload.feed(self._buffer)
+            self._buffer = b""
+        return upload
+
+    def close_tunnel(self) -> None:
+        """Close once all is sent."""
+        self._exchange = None
+        self._upload = None
+        if self._state is not State.CLOSED:
+            self._transport.close()

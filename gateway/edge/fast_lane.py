@@ -1,0 +1,158 @@
+"""Hits that are fresh and in memory: written where the bytes came in, no task, no await.
+
+Three ways lead to the same bytes. A head that is known has its answer ready for the present
+second; a known answer of an earlier second gets a new Age; and a new head has been decided
+on by `asking.ask`, like every request.
+"""
+
+from typing import Protocol
+
+from gateway.edge.asking import Cacheable
+from gateway.edge.deliver import encode_lines
+from gateway.edge.heads import LoggedRequest, RepeatedHead, without_cookie
+from gateway.edge.select import select
+from gateway.edge.site import Site
+from gateway.policy import outcome
+from gateway.policy.age import current_age
+from gateway.policy.outcome import Word
+from gateway.policy.reuse import Deliver
+from gateway.wire.message import RequestHead
+
+_COPIED_BODY_BYTES = 16 * 1024
+"""A body up to this size is kept behind its head, ready in one piece: copying it once a
+second is cheaper than a second write for each hit."""
+_MARGIN_SECONDS = 2.0
+"""Prepared answers are used no closer to their end than this, because the second they are
+prepared for may be a late one; nearer to it every request is judged by the exact time."""
+
+
+class HitWriter(Protocol):
+    """The client's connection, as the fast lane sees it."""
+
+    address: bytes
+
+    def write(self, data: bytes) -> None:
+        """Send *data*."""
+
+    def write_pieces(self, pieces: list[bytes]) -> None:
+        """Send *pieces* in one go."""
+
+
+class FastLane:
+    """Answers fresh hits for one worker."""
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+        self.logging = site.access_log is not None
+
+    def renew(self, entry: RepeatedHead) -> bool:
+        """Prepare *entry* for the present second; False when it has to be decided anew."""
+        stamp = self._site.stamp
+        if not entry.shelf.live or entry.until < stamp.now + _MARGIN_SECONDS:
+            return False
+        age = current_age(entry.stored.arrival, stamp.now)
+        head = b"%bAge: %d\r\nCache-Status: %b\r\n%b" % (
+            entry.before_age,
+            age,
+            outcome.cache_status(ttl=entry.stored.lifetime - age),
+            entry.after_age,
+        )
+        if len(entry.body) <= _COPIED_BODY_BYTES:
+            entry.wire = head + entry.body
+        else:
+            entry.wire = head
+            entry.large_body = entry.body
+        entry.stamp = stamp.value
+        entry.shelf.visited = True
+        self._site.heads.touch(entry)
+        return True
+
+    def deliver(
+        self,
+        client: HitWriter,
+        raw: bytes,
+        head: RequestHead,
+        asked: Cacheable,
+        verdict: Deliver,
+        *,
+        persistent: bool,
+    ) -> bool:
+        """Answer *head*, whose bytes are *raw*, with the stored response of *verdict*.
+
+        False when the connection wants more than an answer: its state has to follow.
+        """
+        if not persistent or head.minor == 0 or asked.shelf is None:
+            return False
+        site = self._site
+        stored = verdict.stored
+        status, reason, lines, body = select(head, stored, asked.route.cache)
+        length = b"" if status == 304 else b"Content-Length: %d\r\n" % len(stored.body)
+        if head.method == b"HEAD":
+            body = b""
+        before_age = b"HTTP/1.1 %d %b\r\n%bX-Cache: HIT\r\n" % (status, reason, encode_lines(lines))
+        target = head.target.encode()
+        logged: LoggedRequest = (
+            head.method,
+            target,
+            head.host,
+            status,
+            asked.route.origin,
+            head.fields.get(b"user-agent") or b"",
+            head.fields.get(b"referer") or b"",
+        )
+        by_cookie = asked.by_cookie or any(name == b"cookie" for name, _ in stored.nominated)
+        entry = RepeatedHead(
+            asked.shelf,
+            stored,
+            (asked.route.name, Word.HIT.value, status // 100),
+            before_age,
+            b"%b\r\n" % length,
+            body,
+            min(verdict.until, asked.until),
+            logged,
+            by_cookie=by_cookie,
+        )
+        key = raw if by_cookie else without_cookie(raw) or raw
+        site.heads.admit(key, entry)
+        asked.shelf.visited = True
+        age = verdict.age
+        answer = b"%bAge: %d\r\nCache-Status: %b\r\n%b" % (
+            before_age,
+            age,
+            outcome.cache_status(ttl=stored.lifetime - age),
+            entry.after_age,
+        )
+        if len(body) <= _COPIED_BODY_BYTES:
+            client.write(answer + body)
+        else:
+            client.write_pieces([answer, body])
+        site.counters.requests[entry.labels] += 1
+        site.counters.body_bytes[entry.labels] += len(body)
+        if self.logging:
+            self.log_repeated(entry, client.address)
+        return True
+
+    def log_repeated(self, entry: RepeatedHead, address: bytes) -> None:
+        """Write the access log's line for a hit."""
+        log = self._site.access_log
+        assert log is not None
+        method, target, host, status, origin, agent, referer = entry.log
+        log.write(
+            (
+                self._site.clock(),
+                address.decode(),
+                method,
+                target,
+                host,
+                1,
+                status,
+                entry.body_bytes,
+                0.0,
+                entry.labels[0],
+                entry.labels[1],
+                origin,
+                "",
+                agent,
+                referer,
+            )
+        )

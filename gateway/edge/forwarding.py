@@ -1,0 +1,148 @@
+"""What changes in a head on its way through (RFC 9110 section 7.6).
+
+Hop-by-hop fields end here in both directions, and what Connection nominates with them.
+What a client says about where it comes from is replaced by what we know: a field that
+anybody can send proves nothing.
+"""
+
+from gateway.wire.fields import FieldLine, Fields, elements
+from gateway.wire.framing import Chunked, Framing, Sized
+from gateway.wire.message import RequestHead
+
+HOP_BY_HOP = frozenset(
+    {
+        b"connection",
+        b"keep-alive",
+        b"proxy-connection",
+        b"proxy-authenticate",
+        b"proxy-authentication-info",
+        b"proxy-authorization",
+        b"te",
+        b"trailer",
+        b"transfer-encoding",
+        b"upgrade",
+    }
+)
+"""RFC 9110 section 7.6.1, and the Proxy-* fields, which are meant for us."""
+
+_NEVER_NOMINATED = frozenset(
+    {
+        b"authorization",
+        b"cache-control",
+        b"content-length",
+        b"content-type",
+        b"cookie",
+        b"host",
+        b"set-cookie",
+        b"vary",
+    }
+)
+"""Fields for every recipient: naming them in Connection (section 7.6.1 forbids it) must not
+make the origin see another request than the one that was matched and keyed."""
+
+_OURS_TO_SAY = frozenset(
+    {
+        b"content-length",
+        b"forwarded",
+        b"host",
+        b"x-forwarded-for",
+        b"x-forwarded-host",
+        b"x-forwarded-port",
+        b"x-forwarded-proto",
+        b"x-forwarded-server",
+        b"x-real-ip",
+    }
+)
+
+CREDENTIALS = frozenset({b"authorization", b"cookie"})
+"""Who is asking; taken off a request whose answer everybody may share."""
+
+PSEUDONYM = b"gateway"
+"""Our name in Via, and the cache's in Cache-Status."""
+
+
+def hop_by_hop(fields: Fields) -> frozenset[bytes]:
+    """Return the names of the fields that end at this hop."""
+    connection = fields.get(b"connection")
+    if connection is None:
+        return HOP_BY_HOP
+    nominated = frozenset(elements(connection.lower()))
+    return HOP_BY_HOP | (nominated - _NEVER_NOMINATED)
+
+
+def end_to_end(fields: Fields) -> Fields:
+    """Return *fields* less those that end at this hop."""
+    return fields.without(hop_by_hop(fields))
+
+
+def via(fields: Fields, minor: int) -> bytes:
+    """Return the Via value of a message that came by HTTP/1.*minor* (section 7.6.3)."""
+    ours = b"1.%d %b" % (minor, PSEUDONYM)
+    earlier = fields.get(b"via")
+    return ours if earlier is None else b"%b, %b" % (earlier, ours)
+
+
+def request_head(
+    request: RequestHead,
+    fields: Fields,
+    client: bytes,
+    host: bytes,
+    body: Framing,
+    *,
+    upgrade: bytes | None = None,
+) -> bytes:
+    """Return the head of *request* as it goes to the origin, with *fields* for its own.
+
+    *client* is the address of whoever is connected to us, *host* the Host sent. With
+    *upgrade*, the connection is asked to become that protocol.
+    """
+    gone = hop_by_hop(fields) | _OURS_TO_SAY | {b"via"}
+    kept = [item for item in fields.lines if item[0] not in gone]
+    lines = [b"%b %b HTTP/1.1\r\nHost: %b\r\n" % (request.method, request.target.encode(), host)]
+    lines += [b"%b: %b\r\n" % (name, value) for _, name, value in kept]
+    if isinstance(body, Chunked):
+        lines.append(b"Transfer-Encoding: chunked\r\n")
+    elif isinstance(body, Sized) and (
+        body.length or request.method not in (b"GET", b"HEAD", b"OPTIONS", b"DELETE")
+    ):
+        lines.append(b"Content-Length: %d\r\n" % body.length)
+    if upgrade is not None:
+        lines.append(b"Connection: Upgrade\r\nUpgrade: %b\r\n" % upgrade)
+    quoted_client = b'"[%b]"' % client if b":" in client else client
+    lines.append(
+        b"Via: %b\r\nX-Forwarded-For: %b\r\nX-Forwarded-Proto: http\r\n"
+        b'X-Forwarded-Host: %b\r\nForwarded: for=%b;host="%b";proto=http\r\n\r\n'
+        % (via(fields, request.minor), client, request.host, quoted_client, request.host)
+    )
+    return b"".join(lines)
+
+
+def upgrade(request: RequestHead) -> bytes | None:
+    """Return the protocol that a client wants to switch to (RFC 9110 section 7.8), or None.
+
+    Only WebSocket, whose handshake protects itself; other tunnels could carry anything past
+    the rules, HTTP/2 in clear text first of all.
+    """
+    wanted = request.fields.get(b"upgrade")
+    connection = request.fields.get(b"connection")
+    if (
+        wanted is None
+        or connection is None
+        or wanted.lower() != b"websocket"
+        or b"upgrade" not in elements(connection.lower())
+        or request.minor == 0
+        or request.method != b"GET"
+    ):
+        return None
+    return wanted
+
+
+def response_lines(fields: Fields, minor: int) -> tuple[FieldLine, ...]:
+    """Return the field lines of an origin's response that go on to the client.
+
+    Content-Length is left out: whoever delivers the body says how it is framed.
+    """
+    gone = hop_by_hop(fields) | {b"content-length", b"via"}
+    kept = [item for item in fields.lines if item[0] not in gone]
+    kept.append((b"via", b"Via", via(fields, minor)))
+    return tuple(kept)

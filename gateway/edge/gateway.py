@@ -1,0 +1,87 @@
+"""The data plane of one worker: it accepts connections until it is told to drain."""
+
+import asyncio
+import socket
+import time
+from collections.abc import Callable
+
+from gateway.clock import RESOLUTION
+from gateway.counters import Counters, Reading
+from gateway.edge.collapse import Fetches
+from gateway.edge.connection import ClientConnection
+from gateway.edge.fast_lane import FastLane
+from gateway.edge.interfaces import AccessLog
+from gateway.edge.site import Site
+from gateway.edge.snapshot import Snapshot
+
+BACKLOG = 4096
+"""Connections that may wait to be accepted; the kernel's own limit may be lower."""
+
+
+class Gateway:
+    """Serves one listening socket by the rules of a snapshot."""
+
+    def __init__(
+        self,
+        snapshot: Snapshot,
+        counters: Counters,
+        access_log: AccessLog | None,
+        *,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.site = Site(snapshot, counters, access_log, clock=clock)
+        self._fetches = Fetches(self.site)
+        self._lane = FastLane(self.site)
+        self._server: asyncio.Server | None = None
+        self._timers: list[asyncio.TimerHandle] = []
+
+    async def start(self, listening: socket.socket) -> None:
+        """Accept connections on *listening*, which is bound already."""
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(
+            lambda: ClientConnection(self.site, self._fetches, self._lane),
+            sock=listening,
+            backlog=BACKLOG,
+        )
+        self._tick()
+        self._sweep()
+
+    def _tick(self) -> None:
+        """Begin a new second."""
+        self.site.tick()
+        now = self.site.clock()
+        loop = asyncio.get_running_loop()
+        self._timers[:1] = [loop.call_later(1.0 - now % 1.0 + 0.001, self._tick)]
+
+    def _sweep(self) -> None:
+        """Look for deadlines that passed."""
+        loop = asyncio.get_running_loop()
+        self.site.watch.sweep(loop.time())
+        self._timers[1:] = [loop.call_later(RESOLUTION, self._sweep)]
+
+    async def drain(self, limit: float) -> None:
+        """Accept no more, let running exchanges finish for *limit* seconds, and close."""
+        site = self.site
+        site.draining = True
+        site.heads.clear()
+        if self._server is not None:
+            self._server.close()
+        for connection in tuple(site.connections):
+            connection.drain()
+        deadline = site.monotonic() + limit
+        while site.connections and site.monotonic() < deadline:
+            await asyncio.sleep(0.01)
+        for connection in tuple(site.connections):
+            connection.break_off()
+        for timer in self._timers:
+            timer.cancel()
+        for pool in site.pools.values():
+            pool.close_idle()
+        await site.background.close()
+        site.tick()
+
+    def reading(self) -> Reading:
+        """Return all counts, as they are now."""
+        self.site.heads.fold()
+        self.site.count_store()
+        return self.site.counters.reading()

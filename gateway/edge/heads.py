@@ -1,0 +1,148 @@
+"""Heads that were seen before, and the answers that are ready for them.
+
+A client sends the same head over and over, byte for byte; a browser varies at most its
+Cookie. So an answer is prepared for the bytes of a head, once a second because of its Age,
+and the next such head costs one look-up. An entry holds only under the stamp it was
+prepared with; a purge, a reload and the passing second all change the stamp.
+
+The table is two generations of bounded size, and a head is admitted when it comes for the
+second time: a flood of heads that never return displaces nothing that does.
+"""
+
+from gateway.clock import Stamp
+from gateway.counters import Counters, RequestLabels
+from gateway.policy.stored import StoredResponse
+from gateway.storage.interface import Shelf
+
+GENERATION_HEADS = 16_384
+GENERATION_BYTES = 16 * 1024 * 1024
+MAX_HEAD_BYTES = 4 * 1024
+_REMEMBERED_STRANGERS = 65_536
+
+LoggedRequest = tuple[bytes, bytes, bytes, int, str, bytes, bytes]
+"""(method, target, host, status, origin, user agent, referer)."""
+
+_COOKIE = b"\r\nCookie: "
+
+
+class RepeatedHead:
+    """One head and the answer that is ready for it."""
+
+    __slots__ = ("after_age", "before_age", "body", "body_bytes", "by_cookie", "hits", "labels",
+                 "large_body", "log", "shelf", "stamp", "stored", "until", "weight",
+                 "wire")  # fmt: skip
+
+    def __init__(
+        self,
+        shelf: Shelf,
+        stored: StoredResponse,
+        labels: RequestLabels,
+        before_age: bytes,
+        after_age: bytes,
+        body: bytes,
+        until: float,
+        log: LoggedRequest,
+        *,
+        by_cookie: bool,
+    ) -> None:
+        self.shelf = shelf
+        self.stored = stored
+        self.labels = labels
+        self.before_age = before_age
+        self.after_age = after_age
+        self.body = body
+        """Sent after the head; empty for HEAD and 304."""
+        self.body_bytes = len(body)
+        self.until = until
+        """Epoch seconds up to which the decision holds."""
+        self.by_cookie = by_cookie
+        """Whether a head that differs in its Cookie might be answered otherwise."""
+        self.log = log
+        self.stamp = -1
+        self.wire = b""
+        """What is sent, whole or all but `large_body`."""
+        self.large_body = b""
+        """A body too large to be copied behind its head."""
+        self.hits = 0
+        """Answers given since they were last counted."""
+        self.weight = 0
+
+
+class RepeatedHeads:
+    """The table of repeated heads of one worker."""
+
+    __slots__ = ("_counters", "_old", "_stamp", "_strangers", "_touched", "_young_bytes", "young")
+
+    def __init__(self, stamp: Stamp, counters: Counters) -> None:
+        self._stamp = stamp
+        self._counters = counters
+        self.young: dict[bytes, RepeatedHead] = {}
+        self._young_bytes = 0
+        self._old: dict[bytes, RepeatedHead] = {}
+        self._strangers: set[int] = set()
+        self._touched: list[RepeatedHead] = []
+
+    def find(self, head: bytes) -> RepeatedHead | None:
+        """Return the entry for *head*, or for *head* without its cookie; it may be outdated."""
+        entry = self.young.get(head)
+        if entry is None and (entry := self._old.get(head)) is not None:
+            self._put(head, entry)
+        return entry
+
+    def admit(self, head: bytes, entry: RepeatedHead) -> None:
+        """Keep *entry* for *head* if it comes for the second time."""
+        if len(head) > MAX_HEAD_BYTES:
+            return
+        mark = hash(head)
+        if mark not in self._strangers:
+            if len(self._strangers) >= _REMEMBERED_STRANGERS:
+                self._strangers.clear()
+            self._strangers.add(mark)
+            return
+        entry.weight = len(head) + 2 * len(entry.before_age) + 1000
+        self._put(head, entry)
+
+    def _put(self, head: bytes, entry: RepeatedHead) -> None:
+        if len(self.young) >= GENERATION_HEADS or self._young_bytes > GENERATION_BYTES:
+            self._old = self.young
+            self.young = {}
+            self._young_bytes = 0
+        self.young[head] = entry
+        self._young_bytes += entry.weight
+
+    def touch(self, entry: RepeatedHead) -> None:
+        """Note that *entry* is in use under the present stamp, so that its hits are counted."""
+        self._touched.append(entry)
+
+    def fold(self) -> None:
+        """Add the hits since the last time to the counts."""
+        requests = self._counters.requests
+        body_bytes = self._counters.body_bytes
+        for entry in self._touched:
+            if entry.hits:
+                requests[entry.labels] += entry.hits
+                body_bytes[entry.labels] += entry.hits * entry.body_bytes
+                entry.hits = 0
+        self._touched.clear()
+
+    def clear(self) -> None:
+        """Forget every head."""
+        self.fold()
+        self.young = {}
+        self._old = {}
+        self._young_bytes = 0
+
+
+def without_cookie(head: bytes) -> bytes | None:
+    """Return *head* less its one Cookie line; None when there is none, or a doubtful one."""
+    start = head.find(_COOKIE)
+    if start < 0:
+        return None
+    end = head.find(b"\r", start + 10)
+    value = head[start + 10 : end]
+    # Anything but visible characters and spaces is for the parser to judge.
+    if not value.isascii() or not value.decode("ascii").isprintable():
+        return None
+    if head[end : end + 2] != b"\r\n":
+        return None
+    return head[:start] + head[end:]

@@ -1,0 +1,96 @@
+"""What every connection of a worker shares: the rules in force, the store, pools and counts."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+from gateway.background import Background
+from gateway.clock import Stamp, Watch
+from gateway.counters import Counters
+from gateway.edge.heads import RepeatedHeads
+from gateway.edge.interfaces import AccessLog
+from gateway.edge.snapshot import Snapshot
+from gateway.origin.pool import OriginPool
+from gateway.policy.rules import Scope
+from gateway.storage.memory import MemoryStore
+
+_log = logging.getLogger("gateway.origin")
+
+
+class Drainable(Protocol):
+    """A client's connection, as far as shutting down is concerned."""
+
+    def drain(self) -> None:
+        """Close now if nothing is being answered; else after that."""
+
+    def break_off(self) -> None:
+        """Close now."""
+
+
+class Site:
+    """One worker's shared state; its parts are named where they are used."""
+
+    def __init__(
+        self,
+        snapshot: Snapshot,
+        counters: Counters,
+        access_log: AccessLog | None,
+        *,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        self.monotonic = loop.time
+        self.clock = clock
+        self.snapshot = snapshot
+        self.counters = counters
+        self.access_log = access_log
+        self.background = Background()
+        self.watch = Watch(loop.time())
+        self.stamp = Stamp(clock())
+        self.memory = MemoryStore(snapshot.memory_bytes, snapshot.object_bytes)
+        self.heads = RepeatedHeads(self.stamp, counters)
+        self.pools = {
+            name: OriginPool(
+                settings,
+                settings.endpoints[0],
+                self.watch,
+                counters,
+                self.background,
+                loop.time,
+            )
+            for name, settings in snapshot.origins.items()
+        }
+        self.connections: set[Drainable] = set()
+        self.draining = False
+        self._troubles: dict[tuple[str, str], tuple[int, str]] = {}
+
+    def trouble(self, origin: str, reason: str, text: str) -> None:
+        """Report that *origin* failed; the same reason is logged once a second, with a count."""
+        count, first = self._troubles.get((origin, reason), (0, text))
+        self._troubles[origin, reason] = (count + 1, first)
+
+    def tick(self) -> None:
+        """Do what is due every second."""
+        self.stamp.change(self.clock())
+        self.heads.fold()
+        for (origin, reason), (count, text) in self._troubles.items():
+            times = "" if count == 1 else f" ({count} times in a second)"
+            _log.warning("origin %s: %s: %s%s", origin, reason, text, times)
+        self._troubles.clear()
+        for pool in self.pools.values():
+            pool.sweep()
+
+    def count_store(self) -> None:
+        """Take the store's size over into the counts."""
+        counters = self.counters
+        counters.store_bytes = self.memory.bytes
+        counters.store_limit_bytes = self.memory.limit_bytes
+        counters.store_objects = self.memory.objects
+        counters.store_evictions = self.memory.evictions
+
+
+def needs_identity(scope: Scope) -> bool:
+    """Return whether responses of *scope* are kept apart by who asks."""
+    return scope is Scope.USER or scope is Scope.ORG

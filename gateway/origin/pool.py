@@ -1,0 +1,173 @@
+"""Connections to one endpoint: lent out, kept for the next, never more than agreed.
+
+The one used last is lent first, so that the others grow old and are closed. A request waits
+in turn when all are in use, and not for long.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+
+from gateway.background import Background
+from gateway.clock import Watch
+from gateway.counters import Counters
+from gateway.errors import OriginBusy, OriginConnectTimeout, OriginUnreachable
+from gateway.origin.connection import OriginConnection, ResponseTaker
+from gateway.origin.request import OriginRequest
+from gateway.origin.settings import Endpoint, OriginSettings
+from gateway.origin.upload import Upload
+
+_IDLE_SECONDS = 30.0
+"""A connection kept for longer isn't worth the risk that the endpoint has closed it."""
+_FRESH_SECONDS = 1.0
+"""How recently a kept connection must have been used to carry what can't be repeated."""
+
+
+class OriginPool:
+    """The connections of this worker to one endpoint of an origin."""
+
+    def __init__(
+        self,
+        settings: OriginSettings,
+        endpoint: Endpoint,
+        watch: Watch,
+        counters: Counters,
+        background: Background,
+        monotonic: Callable[[], float],
+    ) -> None:
+        self.settings = settings
+        self.endpoint = endpoint
+        self.watch = watch
+        self.counters = counters
+        self.monotonic = monotonic
+        self._background = background
+        self._idle: list[OriginConnection] = []
+        self._open = 0
+        self._waiting: deque[OriginRequest] = deque()
+
+    def authority(self, asked_for: bytes) -> bytes:
+        """Return the Host to send to a client that asked for *asked_for*."""
+        if self.settings.host is not None:
+            return self.settings.host.encode()
+        # An HTTP/1.0 client may name no host; then the endpoint's own name has to do.
+        return asked_for or str(self.endpoint).encode()
+
+    def request(
+        self, method: bytes, head: bytes, upload: Upload | None, taker: ResponseTaker
+    ) -> OriginRequest:
+        """Forward a request; *taker* hears what comes back, or why nothing does."""
+        request = OriginRequest(self, method, head, upload, taker)
+        self.submit(request)
+        return request
+
+    def submit(self, request: OriginRequest) -> None:
+        """Attach a connection to *request* now or later, or let it give up."""
+        newest_wanted = _IDLE_SECONDS if request.repeatable else _FRESH_SECONDS
+        oldest = self.monotonic() - newest_wanted
+        while self._idle:
+            connection = self._idle[-1]
+            if connection.usable and connection.idle_since >= oldest:
+                self._idle.pop()
+                request.attach(connection)
+                return
+            if connection.usable and not request.repeatable:
+                break
+            self._idle.pop()
+            connection.close()
+        if self._open < self.settings.max_connections:
+            self._open += 1
+            self.counters.origin_connections_open += 1
+            self._background.spawn(self._connect(request))
+        elif self._idle:
+            # Full of connections too old for this request: exchange one for a new one.
+            self._idle.pop(0).close()
+            self._queue(request)
+        else:
+            self._queue(request)
+
+    def _queue(self, request: OriginRequest) -> None:
+        if len(self._waiting) >= self.settings.max_waiting:
+            request.give_up(OriginBusy("every connection is in use and the queue is full"))
+            return
+        request.queued()
+        self._waiting.append(request)
+
+    def _next_waiting(self) -> OriginRequest | None:
+        while self._waiting:
+            request = self._waiting.popleft()
+            if not request.over:
+                return request
+        return None
+
+    async def _connect(self, request: OriginRequest) -> None:
+        timeouts = self.settings.timeouts
+        loop = asyncio.get_running_loop()
+        connection = OriginConnection(self)
+        try:
+            async with asyncio.timeout(timeouts.connect):
+                await loop.create_connection(
+                    lambda: connection, self.endpoint.host, self.endpoint.port
+                )
+        except TimeoutError:
+            self._forget_one()
+            request.give_up(OriginConnectTimeout(f"no connection within {timeouts.connect:g} s"))
+            return
+        except OSError as error:
+            self._forget_one()
+            unreachable = OriginUnreachable(_plainly(error))
+            unreachable.__cause__ = error
+            request.give_up(unreachable)
+            return
+        except asyncio.CancelledError:
+            self._forget_one()
+            raise
+        if request.over:
+            self.release(connection)
+        else:
+            request.attach(connection)
+
+    def release(self, connection: OriginConnection) -> None:
+        """Take back a connection that can carry another exchange."""
+        request = self._next_waiting()
+        if request is not None:
+            request.attach(connection)
+            return
+        connection.idle_since = self.monotonic()
+        self._idle.append(connection)
+
+    def closed(self, connection: OriginConnection) -> None:
+        """Forget a connection, and open another if somebody waits for one."""
+        if connection in self._idle:
+            self._idle.remove(connection)
+        self._forget_one()
+
+    def _forget_one(self) -> None:
+        self._open -= 1
+        self.counters.origin_connections_open -= 1
+        request = self._next_waiting()
+        if request is not None:
+            self._open += 1
+            self.counters.origin_connections_open += 1
+            self._background.spawn(self._connect(request))
+
+    def close_idle(self, older_than: float | None = None) -> None:
+        """Close kept connections: those unused for *older_than* seconds, or all."""
+        oldest = self.monotonic() - (-1.0 if older_than is None else older_than)
+        keep: list[OriginConnection] = []
+        for connection in self._idle:
+            if connection.idle_since < oldest:
+                connection.close()
+            else:
+                keep.append(connection)
+        self._idle = keep
+
+    def sweep(self) -> None:
+        """Close connections that were kept for too long; called now and then."""
+        self.close_idle(_IDLE_SECONDS)
+
+
+def _plainly(error: OSError) -> str:
+    """Return what an error of the operating system means, without its number."""
+    if isinstance(error, ConnectionRefusedError):
+        return "refused the connection"
+    return (error.strerror or str(error) or type(error).__name__).lower()

@@ -1,0 +1,258 @@
+"""One request on its way to an origin, over one attempt or two.
+
+A request that can be repeated is sent again, once, when a kept connection turns out to have
+died before it said anything: the endpoint had closed it while we wrote.
+"""
+
+from collections.abc import Callable
+from enum import Enum
+from typing import Protocol
+
+from gateway.clock import Watch
+from gateway.counters import Counters
+from gateway.errors import (
+    ExchangeFailed,
+    GatewayError,
+    OriginBusy,
+    OriginHungUp,
+    OriginTooSlow,
+    ResponseTruncated,
+)
+from gateway.origin.connection import OriginConnection, ResponseTaker
+from gateway.origin.settings import OriginSettings
+from gateway.origin.upload import Upload
+from gateway.wire.fields import Fields
+from gateway.wire.framing import Framing
+from gateway.wire.message import ResponseHead
+
+_REPEATABLE = frozenset({b"GET", b"HEAD", b"OPTIONS"})
+"""Methods sent again on a stale connection. PUT and DELETE are idempotent too (RFC 9110
+section 9.2.2), but we can't tell whether the endpoint acted before it hung up."""
+
+
+class Lender(Protocol):
+    """What a request needs of the pool it borrows from."""
+
+    settings: OriginSettings
+    watch: Watch
+    counters: Counters
+    monotonic: Callable[[], float]
+
+    def submit(self, request: "OriginRequest") -> None:
+        """Attach a connection to *request* now or later, or let it give up."""
+
+
+class _Phase(Enum):
+    WAITING = "waiting for a connection"
+    SENDING = "sending the body"
+    HEAD = "waiting for the response head"
+    BODY = "receiving the body"
+    TUNNEL = "passing bytes both ways"
+    OVER = "over"
+
+
+class OriginRequest:
+    """Forwards one request and hands what comes back to its taker."""
+
+    __slots__ = ("_connection", "_head", "_lender", "_method", "_paused", "_phase", "_repeated",
+                 "_started", "_taker", "_total", "_upload", "deadline", "watched_in")  # fmt: skip
+
+    def __init__(
+        self,
+        lender: Lender,
+        method: bytes,
+        head: bytes,
+        upload: Upload | None,
+        taker: ResponseTaker,
+    ) -> None:
+        self._lender = lender
+        self._method = method
+        self._head = head
+        self._upload = upload
+        self._taker = taker
+        self._connection: OriginConnection | None = None
+        self._phase = _Phase.WAITING
+        self._repeated = False
+        self._paused = False
+        self._started = lender.monotonic()
+        self._total = self._started + lender.settings.timeouts.total
+        self.deadline = self._total
+        self.watched_in = 0
+
+    # What the exchange asks for.
+
+    def pause(self) -> None:
+        """Let no more of the response come for now."""
+        self._paused = True
+        self.deadline = float("inf")
+        if self._connection is not None:
+            self._connection.pause()
+
+    def resume(self) -> None:
+        """Let the response flow again."""
+        if not self._paused:
+            return
+        self._paused = False
+        if self._phase is _Phase.BODY:
+            self._watch(self._lender.settings.timeouts.between_bytes)
+        if self._connection is not None:
+            self._connection.resume()
+
+    def abandon(self) -> None:
+        """Close the connection: nobody wants the response any more."""
+        connection, self._connection = self._connection, None
+        self._end()
+        if connection is not None:
+            connection.close()
+
+    def open_tunnel(self, upload: Upload) -> None:
+        """Pass *upload* on as it is: after a 101 both sides speak what they agreed on."""
+        self._phase = _Phase.TUNNEL
+        self.deadline = float("inf")
+        self._upload = upload
+        if self._connection is not None:
+            self._connection.open_tunnel(upload)
+            upload.attach(self)
+
+    # What the pool asks and does.
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing is waited for any more."""
+        return self._phase is _Phase.OVER
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether it can be sent again when a kept connection turns out dead."""
+        return self._method in _REPEATABLE and self._upload is None and not self._repeated
+
+    def queued(self) -> None:
+        """Wait in turn for a connection, not longer than opening one may take."""
+        self._watch(self._lender.settings.timeouts.connect)
+
+    def attach(self, connection: OriginConnection) -> None:
+        """Send the request over *connection*."""
+        self._connection = connection
+        timeouts = self._lender.settings.timeouts
+        upload = self._upload
+        if upload is None:
+            self._phase = _Phase.HEAD
+            self._watch(timeouts.first_byte)
+            connection.begin(self._method, self._head, self, None)
+            return
+        self._phase = _Phase.SENDING
+        self._watch(timeouts.between_bytes)
+        connection.begin(self._method, self._head, self, upload)
+        upload.attach(self)
+
+    def give_up(self, error: GatewayError) -> None:
+        """Tell the taker that no complete response will come."""
+        if self._phase is _Phase.OVER:
+            return
+        self._end()
+        reason = error.reason if isinstance(error, ExchangeFailed) else "truncated"
+        self._lender.counters.origin_failures[self._lender.settings.name][reason] += 1
+        self._taker.take_failure(error)
+
+    # Time.
+
+    def _watch(self, seconds: float) -> None:
+        deadline = self._lender.monotonic() + seconds
+        if self._phase is not _Phase.BODY:
+            deadline = min(deadline, self._total)
+        self._lender.watch.set(self, deadline)
+
+    def expire(self, now: float) -> None:
+        """Give up: the present phase took too long."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+        timeouts = self._lender.settings.timeouts
+        error: GatewayError
+        match self._phase:
+            case _Phase.WAITING:
+                error = OriginBusy("no connection became free in time")
+            case _Phase.SENDING:
+                error = OriginTooSlow("took nothing of the request's body for too long")
+            case _Phase.HEAD:
+                error = OriginTooSlow(f"sent no response head within {now - self._started:.1f} s")
+            case _Phase.BODY | _Phase.TUNNEL | _Phase.OVER:
+                error = ResponseTruncated(f"paused for {timeouts.between_bytes:g} s in the body")
+        self.give_up(error)
+
+    def _end(self) -> None:
+        self._phase = _Phase.OVER
+        self._lender.watch.discard(self)
+        if self._upload is not None:
+            self._upload.detach()
+
+    # The body's way: from the upload to the connection.
+
+    def write_body(self, data: bytes) -> None:
+        """Send bytes of the request's body, already framed."""
+        if self._connection is None:
+            return
+        if self._phase is _Phase.SENDING:
+            # A large upload may take its time as long as it moves: `total` starts after it.
+            timeouts = self._lender.settings.timeouts
+            now = self._lender.monotonic()
+            self._total = now + timeouts.total
+            self.deadline = now + timeouts.between_bytes
+        self._connection.write_body(data)
+
+    def body_ended(self) -> None:
+        """Expect the head now: the request was sent in full."""
+        if self._connection is None:
+            return
+        self._connection.body_ended()
+        if self._phase is _Phase.SENDING:
+            self._phase = _Phase.HEAD
+            self._watch(self._lender.settings.timeouts.first_byte)
+
+    # The response's way: from the connection to the taker.
+
+    def take_interim(self, head: ResponseHead) -> None:
+        """Pass a 1xx response on."""
+        self._taker.take_interim(head)
+
+    def take_head(self, head: ResponseHead, body: Framing) -> None:
+        """Pass the response head on."""
+        self._phase = _Phase.BODY
+        lender = self._lender
+        now = lender.monotonic()
+        self.deadline = now + lender.settings.timeouts.between_bytes
+        lender.counters.origin_latency[lender.settings.name].observe(now - self._started)
+        self._taker.take_head(head, body)
+
+    def take_piece(self, data: bytes) -> None:
+        """Pass some of the body on."""
+        if not self._paused and self._phase is _Phase.BODY:
+            lender = self._lender
+            self.deadline = lender.monotonic() + lender.settings.timeouts.between_bytes
+        self._taker.take_piece(data)
+
+    def take_break(self) -> None:
+        """Pass on that no more has come for now."""
+        self._taker.take_break()
+
+    def take_end(self, trailers: Fields) -> None:
+        """Pass the end on."""
+        self._connection = None
+        self._end()
+        self._taker.take_end(trailers)
+
+    def take_failure(self, error: GatewayError) -> None:
+        """Try once more when a kept connection was dead; else pass the failure on."""
+        connection, self._connection = self._connection, None
+        stale = (
+            isinstance(error, OriginHungUp)
+            and connection is not None
+            and connection.exchanges > 1
+            and not connection.heard
+        )
+        if stale and self.repeatable:
+            self._repeated = True
+            self._phase = _Phase.WAITING
+            self._lender.submit(self)
+        else:
+            self.give_up(error)

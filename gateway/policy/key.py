@@ -1,0 +1,92 @@
+"""The primary cache key: which requests ask for the same thing (RFC 9111 section 2).
+
+Injective: two requests share a key only if the rules say that they are one. Every part is
+preceded by its length, so no part can pretend to be two, and what the rules leave of the
+query comes last. The method isn't part of it: a HEAD is answered from what a GET left.
+"""
+
+import re
+from collections.abc import Callable
+from functools import lru_cache
+from typing import TypeAlias
+from urllib.parse import unquote_to_bytes
+
+from gateway.policy.rules import QueryRules
+from gateway.wire.message import Target
+
+QueryNormaliser: TypeAlias = Callable[[bytes], bytes | None]
+
+
+def cache_key(partition: bytes, host: bytes, target: Target, rules: QueryRules) -> bytes:
+    """Return the key of *target* at *host* for those who share *partition*.
+
+    Where the rules change queries at all, a query of which nothing is left is the same as
+    none; elsewhere ``/a?`` and ``/a`` are two.
+    """
+    path = target.path
+    query = target.query
+    if query is not None:
+        normalise = _normaliser(rules)
+        if normalise is not None:
+            query = normalise(query)
+        if query is not None:
+            path = b"%b?%b" % (path, query)
+            # The length below is the bare path's: the question mark in front of the query
+            # isn't mistaken for one that a path might hold.
+    return b"%d,%d,%d:%b%b%b" % (
+        len(partition),
+        len(host),
+        len(target.path),
+        partition,
+        host,
+        path,
+    )
+
+
+@lru_cache(maxsize=256)
+def _normaliser(rules: QueryRules) -> QueryNormaliser | None:
+    """Return what brings a query into the form that *rules* ask for; None to leave it."""
+    if not rules.sort and not rules.ignore and rules.only is None:
+        return None
+    ignored = _any_of(rules.ignore)
+    kept = None if rules.only is None else _any_of(rules.only)
+
+    @lru_cache(maxsize=256)
+    def counts(name: bytes) -> bool:
+        return (kept is None or kept(name)) and not ignored(name)
+
+    def normalise(query: bytes) -> bytes | None:
+        parameters: list[tuple[bytes, bytes]] = []
+        for parameter in query.split(b"&"):
+            if parameter:
+                name = _name(parameter)
+                if counts(name) if len(name) <= 64 else counts.__wrapped__(name):
+                    parameters.append((name, parameter))
+        if rules.sort:
+            parameters.sort(key=_by_name)
+        return b"&".join([parameter for _, parameter in parameters]) or None
+
+    return normalise
+
+
+def _by_name(parameter: tuple[bytes, bytes]) -> bytes:
+    return parameter[0]
+
+
+def _name(parameter: bytes) -> bytes:
+    """Return a parameter's name as the origin will read it: decoded, plus being a space."""
+    name = parameter.partition(b"=")[0]
+    if b"%" in name or b"+" in name:
+        return unquote_to_bytes(name.replace(b"+", b" "))
+    return name
+
+
+def _any_of(globs: tuple[str, ...]) -> Callable[[bytes], bool]:
+    """Return a test for names that fit one of *globs*: ``*`` is any run, ``?`` any one byte."""
+    if not globs:
+        return lambda _: False
+    pattern = b"|".join(
+        re.escape(glob.encode()).replace(rb"\*", b".*").replace(rb"\?", b".") for glob in globs
+    )
+    compiled = re.compile(pattern, re.DOTALL)
+    return lambda name: compiled.fullmatch(name) is not None
