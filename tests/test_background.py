@@ -3,18 +3,18 @@ import gc
 
 import pytest
 
-from gateway.background import HeldTasks
+from gateway.background import Background
 
 
 async def test_a_task_that_nobody_keeps_runs_to_its_end() -> None:
-    held = HeldTasks()
+    held = Background()
     go, done = asyncio.Event(), asyncio.Event()
 
     async def work() -> None:
         await go.wait()
         done.set()
 
-    held.start(work(), name="work")
+    held.spawn(work(), name="work")
     await asyncio.sleep(0)
     gc.collect()
     go.set()
@@ -26,12 +26,12 @@ async def test_a_task_that_nobody_keeps_runs_to_its_end() -> None:
 async def test_a_failure_is_logged_once_with_the_name_of_the_task(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    held = HeldTasks()
+    held = Background()
 
     async def work() -> None:
         raise ValueError("broken")
 
-    task = held.start(work(), name="the work")
+    task = held.spawn(work(), name="the work")
     await asyncio.wait([task])
     del task
     gc.collect()
@@ -43,7 +43,7 @@ async def test_a_failure_is_logged_once_with_the_name_of_the_task(
 
 
 async def test_closing_ends_what_runs_and_waits_for_it(caplog: pytest.LogCaptureFixture) -> None:
-    held = HeldTasks()
+    held = Background()
     cleaned: list[str] = []
 
     async def work() -> None:
@@ -52,7 +52,7 @@ async def test_closing_ends_what_runs_and_waits_for_it(caplog: pytest.LogCapture
         finally:
             cleaned.append("work")
 
-    held.start(work(), name="work")
+    held.spawn(work(), name="work")
     await asyncio.sleep(0)
     await held.close()
 

@@ -15,7 +15,7 @@ from typing import Protocol
 
 import uvloop
 
-from gateway.background import HeldTasks
+from gateway.background import Background
 from gateway.control import log
 from gateway.control.access_log import AccessLogFile
 from gateway.control.channel import (
@@ -108,8 +108,8 @@ class _Serving:
     async def run(self, drain_limit: float) -> int:
         """Serve until told to end; return the exit status."""
         self._channel.send(Ready())
-        held = HeldTasks()
-        held.start(self._listen(), name="channel to the supervisor")
+        held = Background()
+        held.spawn(self._listen(), name="channel to the supervisor")
         await self._stop.wait()
         if not self._asked:
             # Told before draining, so that another worker takes our place meanwhile.

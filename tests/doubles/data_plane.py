@@ -10,11 +10,12 @@ import os
 import socket
 from contextlib import suppress
 
-from gateway.control.access_log import AccessLogFile, Entry
+from gateway.control.access_log import AccessLogFile
 from gateway.counters import Counters, Reading
+from gateway.edge.interfaces import LogEntry
 
 
-def an_entry(target: bytes = b"/", *, agent: bytes = b"") -> Entry:
+def an_entry(target: bytes = b"/", *, agent: bytes = b"") -> LogEntry:
     client, host = "192.0.2.7", b"hub.test"
     labels = ("pages", "HIT", "hub", "")
     return (1_700_000_000.25, client, b"GET", target, host, 1, 200, 10, 0.001, *labels, agent, b"")
