@@ -74,12 +74,14 @@ def read_plan(arguments: Sequence[str], environ: Mapping[str, str]) -> Plan:
         Place(what, getattr(options, flag[2:].replace("-", "_")), variable, flag)
         for what, variable, flag, _ in wanted
     )
-    state = ("--state-dir", str(options.state_dir))
+    # The children run in the root of the project, wherever we were called.
+    state_dir = options.state_dir.absolute()
+    state = ("--state-dir", str(state_dir))
     listen = ("--listen", options.gateway_listen, "--admin", options.gateway_admin)
     python = (sys.executable, "-m")
     return Plan(
         places=places,
-        state_dir=options.state_dir,
+        state_dir=state_dir,
         hub=(*python, "upstream", "serve", "--listen", options.hub_listen, *state),
         gateway=(*python, "gateway", "serve", "--rules", _shown(options.rules), *listen, *state),
     )
@@ -253,7 +255,8 @@ def _url(line: str) -> str:
 
 def _shown(path: Path) -> str:
     """Return *path* as short as it is understood from the root of the project."""
-    return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else str(path.resolve())
+    path = path.absolute()
+    return str(path.relative_to(ROOT) if path.is_relative_to(ROOT) else path)
 
 
 def _guide(gateway: str, admin: str, hub: str, plan: Plan) -> str:
