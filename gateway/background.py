@@ -3,32 +3,46 @@
 import asyncio
 import logging
 from collections.abc import Coroutine
-from typing import Any
+from typing import Any, TypeVar
 
 _log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 
 class Background:
     """Holds running tasks; the event loop itself keeps only weak references."""
 
+    __slots__ = ("_tasks",)
+
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[Any]] = set()
 
-    def spawn(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
-        """Run *work* as a task of its own and log how it failed, if it does."""
-        task = asyncio.get_running_loop().create_task(work)
+    def __len__(self) -> int:
+        return len(self._tasks)
+
+    def spawn(self, work: Coroutine[Any, Any, T], *, name: str | None = None) -> asyncio.Task[T]:
+        """Run *work* as a task of its own and log how it failed, if it does.
+
+        *name* stands in the log line; None takes the one that asyncio makes up.
+        """
+        task = asyncio.get_running_loop().create_task(work, name=name)
         self._tasks.add(task)
         task.add_done_callback(self._done)
         return task
 
     def _done(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
+        # Asking for the exception marks it as seen, so that the garbage collector doesn't
+        # tell of it a second time.
         if not task.cancelled() and (error := task.exception()) is not None:
-            _log.error("a background task failed", exc_info=error)
+            _log.error("background task %s failed", task.get_name(), exc_info=error)
 
     async def close(self) -> None:
         """Cancel what still runs and wait until it has ended."""
-        tasks = list(self._tasks)
+        # One of them may be who closes us; it must not wait for itself.
+        tasks = self._tasks - {asyncio.current_task()}
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        if tasks:
+            await asyncio.wait(tasks)

@@ -88,9 +88,9 @@ def settings_of(args: argparse.Namespace) -> Settings:
 
 def serve(settings: Settings) -> int:
     """Run the supervisor of checked rules; return the exit status."""
-    log.configure("gateway")
     try:
         _prepare(settings)
+        log.configure("gateway")
         return uvloop.run(Supervisor(settings).run(_announce))
     except ConfigurationError as error:
         print(f"gateway: {error}", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""The access log: one JSON object a line, one line a request, never in the way.
+r"""The access log: one JSON object a line, one line a request, never in the way.
 
 An entry costs the data plane an append. Batches are encoded on the event loop, because a
 second thread that computes would take the interpreter from the loop for whole switch
@@ -7,7 +7,7 @@ as long as it likes. Between the two stands a bounded queue: when it is full, li
 dropped and counted.
 
 What clients sent is made of ASCII: JSON escapes control characters, and bytes outside
-ASCII are written as ``\\xNN``, so that no request can move the cursor of the terminal on
+ASCII are written as ``\xNN``, so that no request can move the cursor of the terminal on
 which somebody reads this.
 """
 
@@ -25,14 +25,10 @@ from pathlib import Path
 import msgspec
 
 from gateway.counters import Counters
+from gateway.edge.interfaces import LogEntry
 from gateway.errors import ConfigurationError
 
 _log = logging.getLogger(__name__)
-
-Entry = tuple[
-    float, str, bytes, bytes, bytes, int, int, int, float, str, str, str, str, bytes, bytes
-]
-"""What the data plane tells of one request, in the order of `edge/interfaces.py`."""
 
 _BATCH = 512
 _INTERVAL = 0.25
@@ -74,7 +70,7 @@ class AccessLogFile:
         """
         self._name = name
         self._counters = counters
-        self._entries: list[Entry] = []
+        self._entries: list[LogEntry] = []
         self._timer: asyncio.TimerHandle | None = None
         self._encoder = msgspec.json.Encoder()
         self._second = 0
@@ -89,7 +85,7 @@ class AccessLogFile:
         self._thread = threading.Thread(target=self._write_out, name="access-log", daemon=True)
         self._thread.start()
 
-    def write(self, entry: Entry) -> None:
+    def write(self, entry: LogEntry) -> None:
         """Take *entry*; never blocks, never fails."""
         entries = self._entries
         entries.append(entry)
@@ -137,7 +133,7 @@ class AccessLogFile:
         await ended.wait()
         self.flush()
 
-    def _line(self, entry: Entry) -> Line:
+    def _line(self, entry: LogEntry) -> Line:
         (at, client, method, target, host, minor, status, size, seconds) = entry[:9]
         route, word, origin, error, user_agent, referer = entry[9:]
         second = int(at)
@@ -176,7 +172,7 @@ class AccessLogFile:
                 healthy = True
             except (OSError, ConfigurationError) as error:
                 if healthy:
-                    _log.error("access log: lines are lost until this ends: %s", error)  # noqa: TRY400
+                    _log.error("access log: lines are lost until this ends: %s", error)
                 healthy = False
                 if isinstance(order, _Batch):
                     self._failed_lines += order.lines

@@ -56,7 +56,7 @@ def parse(text: str) -> Address:
         )
     if not (port.isascii() and port.isdigit() and int(port) <= 65535):
         raise ConfigurationError(f'expected a port from 0 to 65535 after the colon, got "{text}"')
-    return Address(host or "0.0.0.0", int(port))  # noqa: S104: asked for by name
+    return Address(host or "0.0.0.0", int(port))  # noqa: S104 - asked for by name
 
 
 def bound(listening: socket.socket) -> Address:

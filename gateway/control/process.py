@@ -8,7 +8,7 @@ import time
 from asyncio.subprocess import DEVNULL, Process
 from enum import StrEnum
 
-from gateway.background import HeldTasks
+from gateway.background import Background
 from gateway.control.channel import (
     Ask,
     Begin,
@@ -40,7 +40,7 @@ class State(StrEnum):
 class WorkerProcess:
     """A running worker; its state follows from what it says and from its end."""
 
-    def __init__(self, name: str, process: Process, channel: Channel, held: HeldTasks) -> None:
+    def __init__(self, name: str, process: Process, channel: Channel, held: Background) -> None:
         self.name = name
         self.state = State.STARTING
         self.started = time.time()
@@ -57,12 +57,12 @@ class WorkerProcess:
         self._channel = channel
         self._answer: asyncio.Future[None] | None = None
         self._began = time.monotonic()
-        self._listening = held.start(self._listen(), name=f"channel to {name}")
-        self._watching = held.start(self._watch(), name=f"end of {name}")
+        self._listening = held.spawn(self._listen(), name=f"channel to {name}")
+        self._watching = held.spawn(self._watch(), name=f"end of {name}")
 
     @classmethod
     async def begin(
-        cls, name: str, settings: Settings, listening: socket.socket, held: HeldTasks
+        cls, name: str, settings: Settings, listening: socket.socket, held: Background
     ) -> "WorkerProcess":
         """Start a process that accepts on *listening*; raises OSError."""
         ours, theirs = socket.socketpair()

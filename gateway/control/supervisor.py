@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from gateway.background import HeldTasks
+from gateway.background import Background
 from gateway.control import addresses, totals
 from gateway.control.admin import Admin, Readiness, Stage, WorkerStatus
 from gateway.control.channel import Settings
@@ -62,7 +62,7 @@ class Supervisor:
         self._places: list[Place] = []
         self._stage = Stage.STARTING
         self._rules_loaded = time.time()
-        self._held = HeldTasks()
+        self._held = Background()
         self._present: set[WorkerProcess] = set()
         """Every worker whose reading isn't in `_past` yet, retiring ones included."""
         self._past = totals.nothing()
@@ -99,7 +99,7 @@ class Supervisor:
             if not self._stop.is_set():
                 self._stage = Stage.SERVING
                 announce(self._ready_line(addresses.bound(admin_socket)))
-                self._held.start(self._poll(), name="poll of the workers' counts")
+                self._held.spawn(self._poll(), name="poll of the workers' counts")
                 await self._stop.wait()
             await self._end()
         finally:
@@ -161,13 +161,13 @@ class Supervisor:
                     f"{worker.name} wasn't ready within {_BEGIN_LIMIT:.0f} seconds"
                 )
         for place in self._places:
-            self._held.start(self._keep_filled(place), name=f"place of {place.name}")
+            self._held.spawn(self._keep_filled(place), name=f"place of {place.name}")
 
     async def _fill(self, place: Place) -> None:
         worker = await WorkerProcess.begin(place.name, self.settings, place.listening, self._held)
         self._present.add(worker)
         place.worker = worker
-        self._held.start(self._bury(worker), name=f"burial of {place.name}")
+        self._held.spawn(self._bury(worker), name=f"burial of {place.name}")
         if self._stop.is_set():
             # We were told to end while it was born; it has served nobody yet.
             worker.kill()
@@ -193,7 +193,7 @@ class Supervisor:
         else:
             place.failures = 0
             event = "finishes what runs and ends, as it was told from outside"
-        pause = _BACKOFF.pause(place.failures, random.random())  # noqa: S311: no secret
+        pause = _BACKOFF.pause(place.failures, random.random())  # noqa: S311 - no secret
         _log.warning(
             "%s (pid %d) %s; another takes its place %s",
             worker.name,
@@ -210,7 +210,7 @@ class Supervisor:
         except OSError as error:
             # No memory or no process to be had. The old worker stays in its place, ended,
             # so the next round tries again.
-            _log.error("%s cannot be started: %s", place.name, error)  # noqa: TRY400
+            _log.error("%s cannot be started: %s", place.name, error)
             await asyncio.sleep(_BACKOFF.longest)
 
     async def _ask_all(self) -> None:

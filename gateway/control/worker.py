@@ -15,7 +15,7 @@ from typing import Protocol
 
 import uvloop
 
-from gateway.background import HeldTasks
+from gateway.background import Background
 from gateway.control import log
 from gateway.control.access_log import AccessLogFile
 from gateway.control.channel import (
@@ -85,64 +85,67 @@ async def _live(end: socket.socket, listening: socket.socket, build: Build) -> i
     except Exception as error:
         _log.exception("cannot begin")
         return await _give_up(channel, f"a worker cannot begin: {log.told(error)}")
-    channel.send(Ready())
+    return await _Serving(channel, plane, access_log, stop).run(settings.drain_limit)
 
-    held = HeldTasks()
-    asked_to_end = asyncio.Event()
-    held.start(
-        _listen(channel, plane, access_log, stop, asked_to_end), name="channel to the supervisor"
-    )
-    await stop.wait()
-    if not asked_to_end.is_set():
-        # Told before draining, so that another worker takes our place meanwhile.
-        channel.send(Retiring())
-    await plane.drain(settings.drain_limit)
-    if access_log is not None:
-        await access_log.close()
-    await held.close()
-    channel.send(Told(plane.reading()))
-    await channel.close()
-    return 0
+
+class _Serving:
+    """A worker from its first connection to its end."""
+
+    def __init__(
+        self,
+        channel: Channel,
+        plane: DataPlane,
+        access_log: AccessLogFile | None,
+        stop: asyncio.Event,
+    ) -> None:
+        self._channel = channel
+        self._plane = plane
+        self._access_log = access_log
+        self._stop = stop
+        self._asked = False
+        """Whether it was the supervisor that told us to end."""
+
+    async def run(self, drain_limit: float) -> int:
+        """Serve until told to end; return the exit status."""
+        self._channel.send(Ready())
+        held = Background()
+        held.spawn(self._listen(), name="channel to the supervisor")
+        await self._stop.wait()
+        if not self._asked:
+            # Told before draining, so that another worker takes our place meanwhile.
+            self._channel.send(Retiring())
+        await self._plane.drain(drain_limit)
+        if self._access_log is not None:
+            await self._access_log.close()
+        await held.close()
+        self._channel.send(Told(self._plane.reading()))
+        await self._channel.close()
+        return 0
+
+    async def _listen(self) -> None:
+        """Obey the supervisor until it is gone; while draining, too."""
+        while (message := await self._channel.receive()) is not None:
+            self._obey(message)
+        if not self._stop.is_set():
+            _log.warning("the supervisor is gone; ending after what runs")
+            self._asked = True
+            self._stop.set()
+
+    def _obey(self, message: Message) -> None:
+        match message:
+            case Ask():
+                self._channel.send(Told(self._plane.reading()))
+            case Drain():
+                self._asked = True
+                self._stop.set()
+            case Reopen():
+                if self._access_log is not None:
+                    self._access_log.reopen()
+            case _:
+                _log.error("the supervisor said %s, as only workers do", type(message).__name__)
 
 
 async def _give_up(channel: Channel, text: str) -> int:
     channel.send(Failed(text))
     await channel.close()
     return 1
-
-
-async def _listen(
-    channel: Channel,
-    plane: DataPlane,
-    access_log: AccessLogFile | None,
-    stop: asyncio.Event,
-    asked_to_end: asyncio.Event,
-) -> None:
-    """Answer the supervisor until it is gone; while draining, too."""
-    while (message := await channel.receive()) is not None:
-        _obey(message, channel, plane, access_log, stop, asked_to_end)
-    if not stop.is_set():
-        _log.warning("the supervisor is gone; ending after what runs")
-    asked_to_end.set()
-    stop.set()
-
-
-def _obey(
-    message: Message,
-    channel: Channel,
-    plane: DataPlane,
-    access_log: AccessLogFile | None,
-    stop: asyncio.Event,
-    asked_to_end: asyncio.Event,
-) -> None:
-    match message:
-        case Ask():
-            channel.send(Told(plane.reading()))
-        case Drain():
-            asked_to_end.set()
-            stop.set()
-        case Reopen():
-            if access_log is not None:
-                access_log.reopen()
-        case _:
-            _log.error("the supervisor said %s, which only workers say", type(message).__name__)

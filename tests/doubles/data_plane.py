@@ -8,11 +8,17 @@ Speaks just enough HTTP/1.1: one request a connection. ``/`` answers with the pr
 import asyncio
 import os
 import socket
-import time
 from contextlib import suppress
 
 from gateway.control.access_log import AccessLogFile
 from gateway.counters import Counters, Reading
+from gateway.edge.interfaces import LogEntry
+
+
+def an_entry(target: bytes = b"/", *, agent: bytes = b"") -> LogEntry:
+    client, host = "192.0.2.7", b"hub.test"
+    labels = ("pages", "HIT", "hub", "")
+    return (1_700_000_000.25, client, b"GET", target, host, 1, 200, 10, 0.001, *labels, agent, b"")
 
 
 class SmallPlane:
@@ -71,7 +77,4 @@ class SmallPlane:
         counters.origin_failures["hub"]["origin-unreachable"] += 1
         counters.origin_latency["hub"].observe(0.004)
         if self._access_log is not None:
-            self._access_log.write(
-                (time.time(), "127.0.0.1", b"GET", target, b"hub.test", 1, 200, 10, 0.001)
-                + ("pages", "HIT", "hub", "", b"", b"")
-            )
+            self._access_log.write(an_entry(target))

@@ -1,0 +1,1 @@
+"""How the gateway and the hub are started together."""
