@@ -65,20 +65,16 @@ def load(path: Path, environ: Mapping[str, str], origin_override: str | None) ->
 
 
 def examine(path: Path, environ: Mapping[str, str], origin_override: str | None) -> Examined:
-    """Read the rules at *path* and say everything there is to say about them.
-
-    Raises:
-        ConfigurationError: the file can't be read at all.
-
-    """
+    """Read the rules at *path* and say everything there is to say about them."""
+    findings = Findings()
+    api_passed = _api_passed(environ, findings)
     try:
         with path.open("rb") as file:
             content = file.read(document.LARGEST_BYTES + 1)
     except OSError as error:
-        raise ConfigurationError(f"{path}: error: can't be read: {error.strerror}") from error
-    findings = Findings()
+        findings.error(None, f"{path} can't be read", error.strerror)
+        return Examined(findings, None, (), api_passed)
     source, node = document.parse(content, str(path), environ, findings)
-    api_passed = _api_passed(environ, findings)
     if node is None or (isinstance(node, document.Scalar) and node.is_nothing):
         if not findings.failed:
             findings.error(

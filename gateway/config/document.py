@@ -103,7 +103,7 @@ def _decoded(content: bytes, name: str, findings: Findings) -> str | None:
     if len(content) > LARGEST_BYTES:
         findings.error(
             Place(Source(name, ()), 1, 1),
-            f"the file has {len(content)} bytes, more than the {LARGEST_BYTES} that rules may have",
+            "the file has more than 1MB, the most that rules may have",
         )
         return None
     content = content.removeprefix(b"\xef\xbb\xbf")

@@ -93,6 +93,10 @@ class MapOf(Shape[Mapping[str, Setting[T]]]):
             "additionalProperties": self._value.schema(),
         }
 
+    def show_one(self, value: T) -> str:
+        """Return one of the values as an operator would write it."""
+        return self._value.show(value)
+
     @override
     def show(self, value: Mapping[str, Setting[T]]) -> str:
         shown = (f"{name}: {self._value.show(one.value)}" for name, one in value.items())

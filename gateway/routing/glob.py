@@ -58,5 +58,9 @@ def split(pattern: str) -> tuple[list[bytes], bool]:
 
 
 def segment_matcher(segment: bytes) -> re.Pattern[bytes]:
-    """Return what matches, whole, the path segments that *segment* takes."""
-    return re.compile(b"[^/]*".join(re.escape(part) for part in segment.split(b"*")))
+    """Return what matches, whole, the path segments that *segment*, with a star, takes."""
+    first, *middle, last = (re.escape(part) for part in segment.split(b"*"))
+    # Atomic: the first place where a part fits is as good as any later one, so nothing is
+    # ever tried again, and no path is slow to match.
+    found = b"".join(b"(?>[^/]*?%b)" % part for part in middle)
+    return re.compile(b"%b%b[^/]*%b" % (first, found, last))

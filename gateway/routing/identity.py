@@ -50,8 +50,10 @@ def partition(scope: Scope, identity: Identity) -> bytes | None:
     be answered from the cache nor be stored.
     """
     match scope:
-        case Scope.PUBLIC | Scope.SHARED:
-            return scope.encode("ascii")
+        case Scope.SHARED:
+            return b""
+        case Scope.PUBLIC:
+            return b"public"
         case Scope.ORG:
             return None if identity.org is None else b"org:" + identity.org
         case Scope.USER:

@@ -7,7 +7,7 @@ ten thousand.
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import TypeAlias
@@ -30,10 +30,14 @@ class _Node:
     children: "dict[bytes, _Node]" = field(default_factory=dict)
     wild: "dict[bytes, tuple[re.Pattern[bytes], _Node]]" = field(default_factory=dict)
     """Segments with a star in them."""
-    here: dict[bytes, _Ranked] | None = None
+    here: dict[bytes, _Ranked] = field(default_factory=dict)
     """The best route for a path that ends here, by method."""
-    below: dict[bytes, _Ranked] | None = None
+    below: dict[bytes, _Ranked] = field(default_factory=dict)
     """...and for one that ends here or goes on."""
+    ends: Route | None = None
+    """Who takes a path that ends here; None when that takes a walk to find out."""
+    leaves: Route | None = None
+    """...and one that goes on where no child does."""
 
 
 class RouteTable:
@@ -42,23 +46,26 @@ class RouteTable:
     def __init__(self, routes: Sequence[Route], fallback: Route) -> None:
         """*fallback* takes what none of *routes* takes; ``routes`` lists it last."""
         self.routes: tuple[Route, ...] = (*routes, fallback)
-        self._methods = sorted({m.encode("ascii") for r in routes for m in methods_of(r)})
         self._last: _Ranked = (len(routes), fallback)
         self._root = _Node()
-        ranked = [
-            *(r for r in routes if not r.cache.enabled),
-            *(r for r in routes if r.cache.enabled),
-        ]
-        whole: set[bytes] = set()
+        self._depth = 0
+        spelled_out: set[bytes] = set()
+        ranked = sorted(routes, key=lambda route: route.cache.enabled)  # stable
         for rank, route in enumerate(ranked):
             for path in route.paths or ("/*",):
                 segments, goes_on = glob.split(glob.normalise(path))
                 self._add(segments, goes_on=goes_on, ranked=(rank, route))
                 if not goes_on and not any(b"*" in segment for segment in segments):
-                    whole.add(b"/".join(segments))
+                    spelled_out.add(b"/".join(segments))
+        self._settle(self._root, self._last)
         # A path that a rule spells out needs no walk: its answer is known now.
+        methods = sorted({m.encode("ascii") for r in routes for m in methods_of(r)})
         self._known: dict[bytes, tuple[Mapping[bytes, Route], Route]] = {
-            path: (self._by_method(path), self._walk(_ANY, path)) for path in whole
+            path: (
+                {method: self._walk(method, path) for method in methods} or _NO_METHODS,
+                self._walk(_ANY, path),
+            )
+            for path in spelled_out
         }
 
     def find(self, method: bytes, path: bytes) -> Route:
@@ -66,47 +73,43 @@ class RouteTable:
         known = self._known.get(path)
         if known is not None:
             return known[0].get(method, known[1])
-        return self._walk(method, path)
-
-    def _walk(self, method: bytes, path: bytes) -> Route:
-        best = self._last
         node = self._root
-        for position, segment in enumerate(segments := path.split(b"/")):
-            if node.wild:
-                return self._fork(node, segments, position, method, best)[1]
+        # Where the tree has one way only, its nodes know the answer.
+        for segment in path.split(b"/", self._depth):
             child = node.children.get(segment)
             if child is None:
-                return best[1]
+                found = node.leaves
+                break
             node = child
-            if node.below is not None:
-                best = _better(best, node.below, method)
-        if node.here is not None:
-            best = _better(best, node.here, method)
+        else:
+            found = node.ends
+        return self._walk(method, path) if found is None else found
+
+    def _walk(self, method: bytes, path: bytes) -> Route:
+        """Return the best route for *path* by trying every way through the tree."""
+        segments = path.split(b"/", self._depth)
+        best = self._last
+        waiting = [(self._root, 0)]
+        while waiting:
+            node, position = waiting.pop()
+            best = _better(best, node.below, method)
+            if position == len(segments):
+                best = _better(best, node.here, method)
+                continue
+            segment = segments[position]
+            child = node.children.get(segment)
+            if child is not None:
+                waiting.append((child, position + 1))
+            waiting += [
+                (beyond, position + 1)
+                for matcher, beyond in node.wild.values()
+                if matcher.fullmatch(segment)
+            ]
         return best[1]
 
-    def _fork(
-        self, node: _Node, segments: list[bytes], position: int, method: bytes, best: _Ranked
-    ) -> _Ranked:
-        """Walk on where several nodes may match the next segment: try each."""
-        if node.below is not None:
-            best = _better(best, node.below, method)
-        if position == len(segments):
-            return best if node.here is None else _better(best, node.here, method)
-        segment = segments[position]
-        child = node.children.get(segment)
-        if child is not None:
-            best = self._fork(child, segments, position + 1, method, best)
-        for matcher, wild in node.wild.values():
-            if matcher.fullmatch(segment):
-                best = self._fork(wild, segments, position + 1, method, best)
-        return best
-
-    def _by_method(self, path: bytes) -> Mapping[bytes, Route]:
-        if not self._methods:
-            return _NO_METHODS
-        return {method: self._walk(method, path) for method in self._methods}
-
-    def _add(self, segments: Iterable[bytes], *, goes_on: bool, ranked: _Ranked) -> None:
+    def _add(self, segments: Sequence[bytes], *, goes_on: bool, ranked: _Ranked) -> None:
+        # One more than the deepest pattern has: what is cut off together matches nothing.
+        self._depth = max(self._depth, len(segments))
         node = self._root
         for segment in segments:
             if b"*" in segment:
@@ -115,10 +118,22 @@ class RouteTable:
                 node = node.wild[segment][1]
             else:
                 node = node.children.setdefault(segment, _Node())
-        if goes_on:
-            node.below = _with(node.below, ranked)
-        else:
-            node.here = _with(node.here, ranked)
+        _enter(node.below if goes_on else node.here, ranked)
+
+    def _settle(self, root: _Node, last: _Ranked) -> None:
+        """Write the answers into the nodes to which only one way leads."""
+        waiting = [(root, last)]
+        while waiting:
+            node, best = waiting.pop()
+            if set(node.below) - {_ANY}:
+                continue  # here and below, the method decides
+            best = _better(best, node.below, _ANY)
+            if not set(node.here) - {_ANY}:
+                node.ends = _better(best, node.here, _ANY)[1]
+            if node.wild:
+                continue
+            node.leaves = best[1]
+            waiting += [(child, best) for child in node.children.values()]
 
 
 class ApiPassed(RouteTable):
@@ -146,18 +161,17 @@ def methods_of(route: Route) -> frozenset[str]:
     return route.methods | {"HEAD"} if "GET" in route.methods else route.methods
 
 
-def _with(table: dict[bytes, _Ranked] | None, ranked: _Ranked) -> dict[bytes, _Ranked]:
-    """Return *table* with a route more; routes come by rank, so the first of a method stays."""
-    table = {} if table is None else table
+def _enter(table: dict[bytes, _Ranked], ranked: _Ranked) -> None:
+    """Enter a route under its methods; routes come best first, so the first one stays."""
+    methods = methods_of(ranked[1])
     if _ANY in table:
-        return table  # a better route takes every method already
-    for method in methods_of(ranked[1]):
+        return
+    for method in methods or {""}:
         table.setdefault(method.encode("ascii"), ranked)
-    if not ranked[1].methods:
-        table[_ANY] = ranked
-    return table
 
 
 def _better(best: _Ranked, table: dict[bytes, _Ranked], method: bytes) -> _Ranked:
+    if not table:
+        return best
     found = table.get(method) or table.get(_ANY)
     return best if found is None or found[0] > best[0] else found
