@@ -55,7 +55,7 @@ def _print(file: Path, examined: Examined) -> None:
         return
     if len(examined.findings):
         print()
-    rows = [("route", "line", "takes", "kept for", "shared by", "origin")]
+    rows: list[tuple[str, ...]] = [("route", "line", "takes", "kept for", "shared by", "origin")]
     rows += [_row(each) for each in examined.routes]
     _print_table(rows)
     print()

@@ -149,7 +149,7 @@ def _origins(
             "there are several origins, and none is the default",
             'add "defaults: {origin: NAME}"',
         )
-    elif not origins and override is None and spec.ORIGINS.name not in root.values:
+    elif not origins and override is None and not findings.failed:
         findings.error(
             root.place,
             "no origin: nothing says where requests go",

@@ -22,6 +22,7 @@ DEEPEST = 32
 
 # libyaml, where the wheel has it: 10,000 routes are read in a second instead of half a minute.
 _LOADER = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader
+_QUOTED = frozenset({"'", '"', "|", ">"})
 _NOTHING = frozenset({"", "~", "null", "Null", "NULL"})
 
 
@@ -134,7 +135,9 @@ def _place_of_byte(content: bytes, offset: int, name: str) -> Place:
 
 
 def _place_of_error(error: yaml.MarkedYAMLError, source: Source) -> Place:
-    mark = error.problem_mark or error.context_mark
+    mark = error.problem_mark
+    if mark is None or mark.line >= len(source.lines):
+        mark = error.context_mark  # the file ends too early: show what was left open
     if mark is None:
         return Place(source, 1, 1)
     return Place(source, mark.line + 1, mark.column + 1)
@@ -247,7 +250,7 @@ def _leaf(
         return Broken(place)
     if not _refuse_tag_and_anchor(event, place, findings):
         return Broken(place)
-    is_quoted = event.style is not None
+    is_quoted = event.style in _QUOTED
     if as_key:
         return Scalar(event.value, place, is_quoted)
     try:

@@ -155,8 +155,15 @@ class Parsed(TextShape[T]):
 class Words(TextShape[str]):
     """One of a few words; *other_spellings* maps further ones to the one we use."""
 
-    def __init__(self, *words: str, other_spellings: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        *words: str,
+        other_spellings: Mapping[str, str] | None = None,
+        other_words: Mapping[str, str] | None = None,
+    ) -> None:
+        """*other_words* maps words that aren't accepted to the one to suggest."""
         self.words = words
+        self.other_words = other_words or {}
         self.spellings = dict.fromkeys(words, "") | dict(other_spellings or {})
         last = f" or {words[-1]}" if len(words) > 1 else words[-1]
         self.expects = ", ".join(words[:-1]) + last
@@ -164,7 +171,7 @@ class Words(TextShape[str]):
     @override
     def parse(self, text: str) -> str:
         if text not in self.spellings:
-            raise Unfit(did_you_mean(text, self.words))
+            raise Unfit(did_you_mean(text, self.words, self.other_words))
         return self.spellings[text] or text
 
     @override
@@ -241,7 +248,12 @@ class WordOr(Shape[T | str]):
         if isinstance(node, Scalar) and node.text in self._words.spellings:
             return self._words.parse(node.text)
         if isinstance(node, Scalar) and not isinstance(self._other, TextShape):
-            raise self.complain(node, at, findings, did_you_mean(node.text, self._words.words))
+            raise self.complain(
+                node,
+                at,
+                findings,
+                did_you_mean(node.text, self._words.words, self._words.other_words),
+            )
         return self._other.read(node, at, findings)
 
     @override

@@ -93,7 +93,10 @@ ORG_KEYS = Key(
     "with one, relative to the rules; empty switches organisations off.",
     required=True,
 )
-ORG_TABLE = Table(ORG_CLAIM, ORG_COOKIE, ORG_KEYS)
+_UNPROVEN = "any client can set a header; use jwt_claim and cookie"
+ORG_TABLE = Table(
+    ORG_CLAIM, ORG_COOKIE, ORG_KEYS, refused={"header": _UNPROVEN, "trusted_hop": _UNPROVEN}
+)
 USER: Key[Settings] = Key("user", USER_TABLE, "How a user is known.")
 ORG: Key[Settings] = Key("org", ORG_TABLE, "How an organisation is proven.")
 IDENTITY: Key[Settings] = Key(
@@ -190,9 +193,14 @@ BROWSER_TTL = Key("browser_ttl", DURATION, "The max-age that browsers are told."
 IMMUTABLE = Key(
     "immutable", Flag(), "Tell browsers that the response never changes.", default="false"
 )
+_SCOPE_WORDS = {
+    **dict.fromkeys(("organisation", "organization", "tenant", "team", "account"), "org"),
+    **dict.fromkeys(("private", "session", "personal"), "user"),
+    **dict.fromkeys(("shared", "everybody", "everyone", "all", "global"), "public"),
+}
 SCOPE = Key(
     "scope",
-    Words(Scope.PUBLIC.value, Scope.ORG.value, Scope.USER.value),
+    Words(Scope.PUBLIC.value, Scope.ORG.value, Scope.USER.value, other_words=_SCOPE_WORDS),
     "Who may share a response: everybody (public), an organisation (org), one user (user).",
     default="user",
 )

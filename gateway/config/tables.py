@@ -147,9 +147,18 @@ class Table(Shape[Settings]):
     expects = "keys with values"
 
     def __init__(
-        self, *keys: Key[Any], title: str = "", other_words: Mapping[str, str] | None = None
+        self,
+        *keys: Key[Any],
+        title: str = "",
+        other_words: Mapping[str, str] | None = None,
+        refused: Mapping[str, str] | None = None,
     ) -> None:
-        """*other_words* maps what other products call a key to what it is called here."""
+        """Declare the keys of a table.
+
+        *other_words* maps what other products call a key to what it is called here;
+        *refused* maps keys that nobody shall have to the reason.
+        """
+        self._refused = refused or {}
         self.keys = keys
         self._by_name = {key.name: key for key in keys}
         self._other_words = other_words or {}
@@ -158,7 +167,7 @@ class Table(Shape[Settings]):
     @override
     def read(self, node: Node, at: str, findings: Findings) -> Settings:
         if not isinstance(node, Mapped):
-            raise self.complain(node, at, findings, f"known here: {self._known()}")
+            raise self.complain(node, at or "the file", findings, f"known here: {self._known()}")
         values: dict[str, Setting[Any]] = {}
         seen = set()
         for name, value in node.entries:
@@ -175,16 +184,19 @@ class Table(Shape[Settings]):
             except Refused:
                 continue
             values[key.name] = Setting(read, value.place)
-        for key in self.keys:
-            if key.required and key.name not in seen:
-                findings.error(
-                    node.place,
-                    f"{at + ': ' if at else ''}the key {quoted(key.name)} is missing",
-                    f"{key.name}: {key.about}",
-                )
+        missing = [key for key in self.keys if key.required and key.name not in seen]
+        if missing:
+            names = ", ".join(quoted(key.name) for key in missing)
+            findings.error(
+                node.place,
+                f"{at or 'the file'}: {names} {'is' if len(missing) == 1 else 'are'} missing",
+                f"{missing[0].name}: {missing[0].about}",
+            )
         return Settings(node.place, self, values)
 
     def _hint(self, name: str) -> str:
+        if name in self._refused:
+            return self._refused[name]
         for key in self.keys:
             if name in key.shape.keys_inside():
                 return f'did you mean "{key.name}.{name}"?'
