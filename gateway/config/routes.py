@@ -29,7 +29,7 @@ class Effective:
     cache: Setting[Settings | str] | None
     """What is written about caching, the defaults merged in; None when nothing is."""
     origin: Place | None
-    """Where its origin was named; None when the only origin was taken."""
+    """Where its origin was named, if only by being the only one; None when by a flag."""
     paths: tuple[Setting[str], ...] = ()
     """Its globs, normalised; none match every path."""
 
@@ -51,10 +51,9 @@ def build(
     """Return the routes in the order of the file, and the one that takes the rest."""
     written = root.get(spec.ROUTES)
     table = root.get(spec.DEFAULTS)
-    named = table is not None and table.get(spec.ROUTE_ORIGIN) is not None
     defaults = _Defaults(
         default_origin,
-        table.place_of(spec.ROUTE_ORIGIN) if table is not None and named else None,
+        _default_origin_place(root, default_origin),
         None if table is None else table.values.get(spec.CACHE.name),
         OBEY_ORIGIN if written is None else CacheRules(),
     )
@@ -68,6 +67,14 @@ def build(
     names: dict[str, int] = {}
     routes = [_route(each.value, defaults, origins, names, findings) for each in written or ()]
     return routes, fallback
+
+
+def _default_origin_place(root: Settings, name: str) -> Place | None:
+    defaults = root.get(spec.DEFAULTS)
+    if defaults is not None and defaults.get(spec.ROUTE_ORIGIN) is not None:
+        return defaults.place_of(spec.ROUTE_ORIGIN)
+    only = (root.get(spec.ORIGINS) or {}).get(name)
+    return None if only is None else only.place
 
 
 def _route(
