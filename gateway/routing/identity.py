@@ -192,18 +192,32 @@ class _CookieReader:
 
     def __init__(self, name: str) -> None:
         self._name = name.encode("ascii")
+        self._marked = self._name + b"="
         self._could_be = re.compile(rb"(?:^|[;,\s\"])" + re.escape(self._name) + rb"\s*=")
         self._is = re.compile(rb"(?:^|;)[ \t]*" + re.escape(self._name) + rb"=([^;]*)")
 
     def value(self, cookie: bytes) -> bytes | None:
         """Return the value; None when there is none, two, an empty or an oversized one."""
-        if self._name not in cookie:  # most requests, at the price of one search
-            return None
+        start = cookie.find(self._marked)
+        # The regular expressions take 7 us; what browsers send is read without them.
+        if start >= 0 and cookie.count(self._name) == 1:
+            if start and cookie[start - 2 : start] != b"; ":
+                return self._read_with_care(cookie)
+            start += len(self._marked)
+            end = cookie.find(b";", start)
+            return _bounded(cookie[start:] if end < 0 else cookie[start:end])
+        return self._read_with_care(cookie) if self._name in cookie else None
+
+    def _read_with_care(self, cookie: bytes) -> bytes | None:
         found = self._is.search(cookie)
         if found is None or len(self._could_be.findall(cookie)) != 1:
             return None
-        value = found[1].strip(b" \t")
-        return value if 0 < len(value) <= LONGEST_COOKIE else None
+        return _bounded(found[1])
+
+
+def _bounded(value: bytes) -> bytes | None:
+    value = value.strip(b" \t")
+    return value if 0 < len(value) <= LONGEST_COOKIE else None
 
 
 def _cost(asked: tuple[bytes | None, bytes | None]) -> int:

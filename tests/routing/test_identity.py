@@ -18,6 +18,7 @@ from gateway.routing.identity import (
     IdentityVerifier,
     KeySet,
     OrgProof,
+    _CookieReader,
     partition,
 )
 
@@ -180,6 +181,18 @@ def test_only_a_cookie_that_every_reader_sees_alike_counts(
     cookie: bytes | None, known: bool
 ) -> None:
     assert (verifier().identify(cookie, NOW) != ANONYMOUS) is known
+
+
+PIECES = st.sampled_from(
+    [b"session", b"=", b";", b"; ", b" ", b"a", b",", b'"', b"\t", b"session=x", b"old_"]
+)
+
+
+@given(st.lists(PIECES, max_size=12).map(b"".join))
+def test_the_quick_way_and_the_careful_way_read_the_same_cookie(cookie: bytes) -> None:
+    reader = _CookieReader("session")
+
+    assert reader.value(cookie) == reader._read_with_care(cookie)
 
 
 def test_two_tokens_are_none() -> None:
