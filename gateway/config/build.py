@@ -1,0 +1,271 @@
+"""From a rules file to the snapshot that the edge obeys.
+
+`examine` reads a file, reports everything that is wrong with it at once, and builds what
+can be built; `load` is for those who need the snapshot or an error, such as `serve`. This
+is where the operator's words and the specification's words meet.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TypeVar
+
+from gateway.config import document, routes, spec
+from gateway.config.environment import switched_on
+from gateway.config.findings import Findings, Place, Severity, did_you_mean, quoted, render
+from gateway.config.reach import report_unreachable
+from gateway.config.routes import Effective, warn_about_scopes
+from gateway.config.shapes import Refused, Unfit
+from gateway.config.tables import Key, Settings
+from gateway.config.units import SERVER, parse_server
+from gateway.edge.snapshot import MEBIBYTE, Limits, Snapshot
+from gateway.errors import ConfigurationError
+from gateway.origin.settings import OriginSettings, Timeouts
+from gateway.routing.identity import BadKeySet, IdentityVerifier, KeySet, OrgProof
+from gateway.routing.table import ApiPassed, RouteTable
+
+T = TypeVar("T")
+
+SWITCH = "DISABLE_API_CACHE"
+"""The variable that switches caching under /api off, whatever the rules say."""
+IMPLIED_ORIGIN = "origin"
+"""What the origin of ``--origin`` is called when the rules name none."""
+_MEMORY_BYTES = 256 * MEBIBYTE
+_OBJECT_BYTES = 16 * MEBIBYTE
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """What a rules file holds, and what is to be said about it."""
+
+    findings: Findings
+    snapshot: Snapshot | None
+    """None when there are errors."""
+    routes: tuple[Effective, ...]
+    """In the order of the file, the implied one last; none when there are errors."""
+    api_passed: bool
+    """Is caching under /api switched off?"""
+
+
+def load(path: Path, environ: Mapping[str, str], origin_override: str | None) -> Snapshot:
+    """Return what the rules at *path* say.
+
+    *origin_override*, a URL, replaces the servers of the default origin; None leaves them.
+
+    Raises:
+        ConfigurationError: the file can't be used; the text lists every error with its place.
+
+    """
+    examined = examine(path, environ, origin_override)
+    if examined.snapshot is None:
+        raise ConfigurationError(
+            render(each for each in examined.findings if each.severity is Severity.ERROR)
+        )
+    return examined.snapshot
+
+
+def examine(path: Path, environ: Mapping[str, str], origin_override: str | None) -> Examined:
+    """Read the rules at *path* and say everything there is to say about them."""
+    findings = Findings()
+    api_passed = _api_passed(environ, findings)
+    try:
+        with path.open("rb") as file:
+            content = file.read(document.LARGEST_BYTES + 1)
+    except OSError as error:
+        findings.error(None, f"{path} can't be read", error.strerror)
+        return Examined(findings, None, (), api_passed)
+    source, node = document.parse(content, str(path), environ, findings)
+    if node is None or (isinstance(node, document.Scalar) and node.is_nothing):
+        if not findings.failed:
+            findings.error(
+                Place(source, 1, 1), "the file is empty", 'the smallest file is "version: 1"'
+            )
+        return Examined(findings, None, (), api_passed)
+    try:
+        root = spec.ROOT.read(node, "", findings)
+    except Refused:
+        return Examined(findings, None, (), api_passed)
+    return _build(root, path.parent, origin_override, findings, api_passed=api_passed)
+
+
+def _api_passed(environ: Mapping[str, str], findings: Findings) -> bool:
+    try:
+        return switched_on(SWITCH, environ)
+    except ValueError as error:
+        findings.error(None, str(error))
+        return False
+
+
+def _build(
+    root: Settings,
+    folder: Path,
+    origin_override: str | None,
+    findings: Findings,
+    *,
+    api_passed: bool,
+) -> Examined:
+    origins, default_origin = _origins(root, origin_override, findings)
+    written, fallback = routes.build(root, default_origin, tuple(origins), findings)
+    identity, users, orgs = _identity(root, folder, findings)
+    memory_bytes, object_bytes = _memory(root, findings)
+    limits = _limits(root, findings)
+    if not findings.failed:  # a route that lost a bad path isn't itself
+        report_unreachable(written, findings)
+    warn_about_scopes(written, users=users, orgs=orgs, findings=findings)
+    if findings.failed:
+        return Examined(findings, None, (), api_passed)
+    table = (ApiPassed if api_passed else RouteTable)(
+        [each.route for each in written], fallback.route
+    )
+    snapshot = Snapshot(
+        routes=table,
+        origins=origins,
+        identity=identity,
+        memory_bytes=memory_bytes,
+        object_bytes=object_bytes,
+        limits=limits,
+    )
+    return Examined(findings, snapshot, (*written, fallback), api_passed)
+
+
+def _origins(
+    root: Settings, override: str | None, findings: Findings
+) -> tuple[dict[str, OriginSettings], str]:
+    """Return the origins by name, and the name of the default one."""
+    written = root.get(spec.ORIGINS) or {}
+    origins = {name: _origin(name, each.value, findings) for name, each in written.items()}
+    defaults = root.get(spec.DEFAULTS)
+    default = None if defaults is None else defaults.get(spec.ROUTE_ORIGIN)
+    if default is not None and defaults is not None and default not in origins:
+        if origins or override is None:
+            findings.error(
+                defaults.place_of(spec.ROUTE_ORIGIN),
+                f"there is no origin {quoted(default)}",
+                did_you_mean(default, origins) or 'name it under "origins"',
+            )
+    elif default is None and len(origins) > 1:
+        findings.error(
+            root.place_of(spec.ORIGINS),
+            "there are several origins, and none is the default",
+            'add "defaults: {origin: NAME}"',
+        )
+    elif not origins and override is None and not findings.failed:
+        findings.error(
+            root.place,
+            "no origin: nothing says where requests go",
+            'name one under "origins", or give --origin URL',
+        )
+    name = default or next(iter(origins), IMPLIED_ORIGIN)
+    if override is not None:
+        try:
+            endpoint = parse_server(override)
+        except Unfit as error:
+            text = error.text or f"expected {SERVER.expects}, got {quoted(override)}"
+            findings.error(None, f"--origin: {text}", error.hint)
+        else:
+            known = origins.get(name) or OriginSettings(name, ())
+            origins[name] = replace(known, endpoints=(endpoint,))
+    return origins, name
+
+
+def _origin(name: str, table: Settings, findings: Findings) -> OriginSettings:
+    standard, standard_timeouts = OriginSettings(name, ()), Timeouts()
+    servers = table.get(spec.SERVERS) or ()
+    if len(servers) > 1:
+        findings.error(
+            servers[1].place,
+            f"origins.{name}.servers: only one server is used for now",
+            "leave one, and balance before it",
+        )
+    host = table.get(spec.HOST_SENT)
+    timeouts = table.get(spec.TIMEOUTS)
+    connections = table.get(spec.CONNECTIONS)
+    return OriginSettings(
+        name=name,
+        endpoints=tuple(server.value for server in servers),
+        timeouts=Timeouts(
+            connect=_or(timeouts, spec.CONNECT, standard_timeouts.connect),
+            first_byte=_or(timeouts, spec.FIRST_BYTE, standard_timeouts.first_byte),
+            between_bytes=_or(timeouts, spec.BETWEEN_BYTES, standard_timeouts.between_bytes),
+            total=_or(timeouts, spec.TOTAL, standard_timeouts.total),
+        ),
+        host=None if host in (None, "preserve") else host,
+        max_connections=_or(connections, spec.MAX_CONNECTIONS, standard.max_connections),
+        max_waiting=_or(connections, spec.MAX_WAITING, standard.max_waiting),
+    )
+
+
+def _identity(
+    root: Settings, folder: Path, findings: Findings
+) -> tuple[IdentityVerifier, bool, bool]:
+    """Return the verifier, and whether it can know users and organisations."""
+    table = root.get(spec.IDENTITY)
+    user = None if table is None else table.get(spec.USER)
+    org = None if table is None else table.get(spec.ORG)
+    cookie = None if user is None else user.get(spec.USER_COOKIE)
+    proof = None if org is None else _org_proof(org, folder, findings)
+    return IdentityVerifier(cookie, proof), cookie is not None, proof is not None
+
+
+def _org_proof(org: Settings, folder: Path, findings: Findings) -> OrgProof | None:
+    claim, cookie, keys = org.get(spec.ORG_CLAIM), org.get(spec.ORG_COOKIE), org.get(spec.ORG_KEYS)
+    if claim is None or cookie is None or not keys:
+        return None
+    place = org.place_of(spec.ORG_KEYS)
+    text = keys.strip()
+    if not text.startswith(("{", "[")):
+        try:
+            text = (folder / keys).read_text("utf-8")
+        except (OSError, ValueError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "it is no text"
+            findings.error(
+                place,
+                f"identity.org.keys: {quoted(keys)} can't be read: {reason}",
+                "give a JSON Web Key Set, or the path of one, relative to this file",
+            )
+            return None
+    try:
+        return OrgProof(cookie, claim, KeySet.from_json(text))
+    except BadKeySet as error:
+        findings.error(place, f"identity.org.keys: {error}")
+        return None
+
+
+def _memory(root: Settings, findings: Findings) -> tuple[int, int]:
+    """Return the bytes of the memory tier, and of the largest object in it."""
+    tiers = root.get(spec.TIERS)
+    memory = None if tiers is None else tiers.get(spec.MEMORY)
+    size = _or(memory, spec.MEMORY_SIZE, _MEMORY_BYTES)
+    largest = _or(memory, spec.MAX_OBJECT, min(_OBJECT_BYTES, size))
+    if memory is not None and largest > size:
+        findings.error(
+            memory.place_of(spec.MAX_OBJECT),
+            "tiers.memory.max_object is larger than the tier itself",
+            f"at most {spec.MEMORY_SIZE.shape.show(size)}",
+        )
+    return size, largest
+
+
+def _limits(root: Settings, findings: Findings) -> Limits:
+    table, standard = root.get(spec.LIMITS), Limits()
+    limits = Limits(
+        head_bytes=_or(table, spec.HEAD, standard.head_bytes),
+        target_bytes=_or(table, spec.TARGET, standard.target_bytes),
+        field_count=_or(table, spec.FIELDS, standard.field_count),
+        head_timeout=_or(table, spec.HEAD_TIMEOUT, standard.head_timeout),
+        idle_timeout=_or(table, spec.IDLE_TIMEOUT, standard.idle_timeout),
+        send_timeout=_or(table, spec.SEND_TIMEOUT, standard.send_timeout),
+    )
+    if table is not None and limits.target_bytes > limits.head_bytes:
+        findings.error(
+            table.place_of(spec.TARGET if spec.TARGET.name in table.values else spec.HEAD),
+            "limits.target is larger than limits.head, which contains it",
+            f"at most {spec.HEAD.shape.show(limits.head_bytes)}",
+        )
+    return limits
+
+
+def _or(table: Settings | None, key: Key[T], otherwise: T) -> T:
+    """Return what *table* says under *key*, or *otherwise* when it is silent."""
+    found = None if table is None else table.get(key)
+    return otherwise if found is None else found

@@ -1,0 +1,103 @@
+"""What holds for a route, value by value, and which line says so."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from gateway.config import spec
+from gateway.config.findings import Place
+from gateway.config.routes import Effective
+from gateway.config.tables import Key, MapOf, Settings, Table
+from gateway.config.units import show_duration
+from gateway.policy.rules import Scope
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """One value that holds for a route."""
+
+    key: str
+    """Its way down the tables, joined with dots."""
+    value: str
+    place: Place | None
+    """Where it was written; None when it is built in."""
+
+
+def values(effective: Effective) -> Iterator[Held]:
+    """Yield what holds for a route, what is built in too."""
+    route = effective.route
+    for path in effective.paths:
+        yield Held("match.path", path.value, path.place)
+    if route.methods:
+        yield Held("match.method", " ".join(sorted(route.methods)), effective.place)
+    yield Held("origin", route.origin, effective.origin)
+    cache = effective.cache
+    if cache is not None and isinstance(cache.value, str):
+        yield Held("cache", cache.value, cache.place)
+        return
+    for held in _inside(spec.CACHE_TABLE.keys, cache and cache.value, "cache"):
+        if held.key == "cache.scope" and held.place is None:
+            yield Held(held.key, route.cache.scope.value, None)
+        else:
+            yield held
+
+
+def _inside(keys: tuple[Key[Any], ...], table: Any, at: str) -> Iterator[Held]:
+    """Yield the values under *keys*; *table* is None where nothing was written."""
+    for key in keys:
+        name = f"{at}.{key.name}"
+        setting = table.values.get(key.name) if isinstance(table, Settings) else None
+        inner = key.shape if isinstance(key.shape, Table) else None
+        if inner is not None:
+            yield from _inside(inner.keys, setting and setting.value, name)
+        elif setting is None:
+            if key.default is not None:
+                yield Held(name, key.default, None)
+        elif isinstance(key.shape, MapOf):
+            for entry, one in setting.value.items():
+                yield Held(f"{name}.{entry}", key.shape.show_one(one.value), one.place)
+        else:
+            yield Held(name, key.shape.show(setting.value), setting.place)
+
+
+def caching(effective: Effective) -> str:
+    """Return in a few words how long a route's responses are kept."""
+    rules = effective.route.cache
+    if not rules.enabled:
+        return "off"
+    return "as the origin says" if rules.lifetime is None else show_duration(rules.lifetime)
+
+
+def as_json(effective: Effective) -> dict[str, Any]:
+    """Return the policy of a route as JSON values; durations are seconds."""
+    route, rules = effective.route, effective.route.cache
+    cache: dict[str, Any] = {"enabled": rules.enabled}
+    if rules.enabled:
+        cache |= {
+            "scope": rules.scope.value,
+            "ttl": "origin" if rules.lifetime is None else rules.lifetime,
+            "browser_ttl": rules.browser_lifetime,
+            "immutable": rules.immutable,
+            "status_ttl": {str(status): ttl for status, ttl in rules.status_lifetimes.items()},
+            "query": {
+                "sort": rules.query.sort,
+                "ignore": list(rules.query.ignore),
+                "only": None if rules.query.only is None else list(rules.query.only),
+            },
+        }
+    return {
+        "name": route.name,
+        "line": route.line or None,
+        "paths": list(route.paths),
+        "methods": sorted(route.methods),
+        "origin": route.origin,
+        "cache": cache,
+    }
+
+
+def sharing(effective: Effective) -> str:
+    """Return in a word who shares a route's responses."""
+    rules = effective.route.cache
+    if not rules.enabled:
+        return "-"
+    return "as the origin says" if rules.scope is Scope.SHARED else rules.scope.value

@@ -1,0 +1,278 @@
+"""Every key of the rules, declared once.
+
+The loader, the JSON Schema and the commands follow from these declarations; the manual,
+docs/configuration.md, is checked against them. A key that isn't here is an error.
+"""
+
+from gateway.config.shapes import Count, Flag, Matching, Parsed, Unfit, WordOr, Words
+from gateway.config.tables import Key, ListOf, MapOf, Settings, Table
+from gateway.config.units import DURATION, HOST, POSITIVE_DURATION, SERVER, SIZE
+from gateway.policy.rules import Scope
+from gateway.routing import glob
+
+OTHER_WORDS = {
+    "swr": "stale_while_revalidate",
+    "grace": "stale_while_revalidate",
+    "stale_ttl": "stale_while_revalidate",
+    "sie": "stale_if_error",
+    "edge_ttl": "ttl",
+    "max_age": "ttl",
+    "s_maxage": "ttl",
+    "expires": "ttl",
+    "lifetime": "ttl",
+    "client_ttl": "browser_ttl",
+    "negative_ttl": "status_ttl",
+    "error_ttl": "status_ttl",
+    "tags": "groups",
+    "surrogate_key": "groups",
+    "cache_tag": "groups",
+    "partition": "scope",
+    "shared": "scope",
+    "cache_key": "key",
+    "upstream": "origin",
+    "upstreams": "origins",
+    "backend": "origin",
+    "backends": "origins",
+    "proxy_pass": "origin",
+    "endpoints": "servers",
+    "server": "servers",
+    "url": "servers",
+    "rules": "routes",
+    "locations": "routes",
+    "paths": "path",
+    "url_path": "path",
+    "methods": "method",
+    "params": "query",
+    "include": "only",
+    "exclude": "ignore",
+    "first_byte_timeout": "first_byte",
+    "read": "first_byte",
+    "keepalive_timeout": "idle_timeout",
+    "max_size": "size",
+}
+"""What other products call a key."""
+
+_COOKIE_CHARACTERS = r"[A-Za-z0-9!#$%&'*+\-.^_`|~]+"
+NAME = Matching(
+    "a name of letters, digits, '-', '_' and '.', at most 64", r"[A-Za-z0-9][A-Za-z0-9._\-]{0,63}"
+)
+_COOKIE_NAME = Matching("a cookie name", _COOKIE_CHARACTERS)
+
+
+def _glob(text: str) -> str:
+    try:
+        return glob.normalise(text)
+    except glob.BadGlob as error:
+        raise Unfit(error.hint, f'"{text}" can match no path: {error}') from error
+
+
+def _method(text: str) -> str:
+    if not text.isascii() or not text.replace("-", "").isalpha() or not text.isupper():
+        raise Unfit(f'did you mean "{text.upper()}"?' if text.isalpha() else None)
+    return text
+
+
+GLOB = Parsed("a path such as /blog/*", _glob, r"/[^?#]*")
+METHOD = Parsed("a method such as GET", _method, r"[A-Z][A-Z\-]*")
+
+# identity ---------------------------------------------------------------------------------
+
+USER_COOKIE = Key("cookie", _COOKIE_NAME, "The session cookie.", required=True)
+USER_TABLE = Table(USER_COOKIE)
+ORG_CLAIM = Key(
+    "jwt_claim",
+    Matching("the name of a claim", r"[^\s]{1,128}"),
+    "The claim of the token that names the organisation.",
+    required=True,
+)
+ORG_COOKIE = Key("cookie", _COOKIE_NAME, "The cookie that carries the token.", required=True)
+ORG_KEYS = Key(
+    "keys",
+    Parsed("a JSON Web Key Set, or the path of one", str),
+    "The public keys that tokens are checked with: a JSON Web Key Set, or the path of a file "
+    "with one, relative to the rules; empty switches organisations off.",
+    required=True,
+)
+_UNPROVEN = "any client can set a header; use jwt_claim and cookie"
+ORG_TABLE = Table(
+    ORG_CLAIM, ORG_COOKIE, ORG_KEYS, refused={"header": _UNPROVEN, "trusted_hop": _UNPROVEN}
+)
+USER: Key[Settings] = Key("user", USER_TABLE, "How a user is known.")
+ORG: Key[Settings] = Key("org", ORG_TABLE, "How an organisation is proven.")
+IDENTITY: Key[Settings] = Key(
+    "identity", Table(USER, ORG), "Who is asking; verified before the cache is asked."
+)
+
+# origins ----------------------------------------------------------------------------------
+
+SERVERS = Key(
+    "servers", ListOf(SERVER, "the URL of a server"), "Where the origin listens.", required=True
+)
+HOST_SENT = Key(
+    "host",
+    WordOr(Words("preserve"), HOST),
+    "The Host that the origin is sent: the client's (preserve), or a name.",
+    default="preserve",
+)
+CONNECT = Key("connect", POSITIVE_DURATION, "Until a connection is open.", default="2s")
+FIRST_BYTE = Key(
+    "first_byte",
+    POSITIVE_DURATION,
+    "From the end of the request to the end of the response head.",
+    default="10s",
+)
+BETWEEN_BYTES = Key(
+    "between_bytes", POSITIVE_DURATION, "The longest silence inside a body.", default="1m"
+)
+TOTAL = Key(
+    "total", POSITIVE_DURATION, "All attempts together, to the response head.", default="30s"
+)
+TIMEOUTS: Key[Settings] = Key(
+    "timeouts",
+    Table(CONNECT, FIRST_BYTE, BETWEEN_BYTES, TOTAL, other_words=OTHER_WORDS),
+    "How long each phase of an exchange may take.",
+)
+MAX_CONNECTIONS = Key(
+    "max", Count(1, 65535), "Connections to the origin of each worker.", default="256"
+)
+MAX_WAITING = Key(
+    "waiting",
+    Count(0),
+    "Requests of each worker that may queue for a connection; more get 503.",
+    default="1024",
+)
+CONNECTIONS: Key[Settings] = Key(
+    "connections",
+    Table(MAX_CONNECTIONS, MAX_WAITING, other_words=OTHER_WORDS),
+    "How many connections are opened.",
+)
+ORIGIN_TABLE = Table(SERVERS, HOST_SENT, TIMEOUTS, CONNECTIONS, other_words=OTHER_WORDS)
+ORIGINS = Key(
+    "origins", MapOf(NAME, ORIGIN_TABLE, "origins by name"), "What the gateway stands before."
+)
+
+# tiers and limits -------------------------------------------------------------------------
+
+MEMORY_SIZE = Key("size", SIZE, "The memory of each worker for responses.", default="256MB")
+MAX_OBJECT = Key("max_object", SIZE, "A larger response is passed on, not stored.", default="16MB")
+MEMORY: Key[Settings] = Key(
+    "memory", Table(MEMORY_SIZE, MAX_OBJECT, other_words=OTHER_WORDS), "The tier in memory."
+)
+TIERS: Key[Settings] = Key("tiers", Table(MEMORY), "Where responses are kept.")
+
+HEAD = Key("head", SIZE, "The largest request head.", default="32KB")
+TARGET = Key("target", SIZE, "The longest path with its query.", default="8KB")
+FIELDS = Key("fields", Count(1, 10_000), "The most field lines of a head.", default="100")
+HEAD_TIMEOUT = Key(
+    "head_timeout", POSITIVE_DURATION, "From the first byte of a head to its end.", default="10s"
+)
+IDLE_TIMEOUT = Key(
+    "idle_timeout", POSITIVE_DURATION, "Between two requests of a connection.", default="1m"
+)
+SEND_TIMEOUT = Key(
+    "send_timeout",
+    POSITIVE_DURATION,
+    "The longest time in which a client takes or sends nothing.",
+    default="1m",
+)
+LIMITS: Key[Settings] = Key(
+    "limits",
+    Table(HEAD, TARGET, FIELDS, HEAD_TIMEOUT, IDLE_TIMEOUT, SEND_TIMEOUT, other_words=OTHER_WORDS),
+    "What a client may ask of the gateway.",
+)
+
+# cache ------------------------------------------------------------------------------------
+
+TTL = Key(
+    "ttl",
+    WordOr(Words("origin"), DURATION),
+    "How long a response is fresh: the origin's word (origin), or a duration in its place.",
+    default="origin",
+)
+BROWSER_TTL = Key("browser_ttl", DURATION, "The max-age that browsers are told.")
+IMMUTABLE = Key(
+    "immutable", Flag(), "Tell browsers that the response never changes.", default="false"
+)
+_SCOPE_WORDS = {
+    **dict.fromkeys(("organisation", "organization", "tenant", "team", "account"), "org"),
+    **dict.fromkeys(("private", "session", "personal"), "user"),
+    **dict.fromkeys(("shared", "everybody", "everyone", "all", "global"), "public"),
+}
+SCOPE = Key(
+    "scope",
+    Words(Scope.PUBLIC.value, Scope.ORG.value, Scope.USER.value, other_words=_SCOPE_WORDS),
+    "Who may share a response: everybody (public), an organisation (org), one user (user).",
+    default="user",
+)
+STATUS_TTL = Key(
+    "status_ttl",
+    MapOf(
+        Matching("a status from 300 to 599 other than 304", r"(?!304)[345][0-9][0-9]"),
+        DURATION,
+        "statuses with durations, such as {404: 10s}",
+    ),
+    "How long a response with this status is fresh; errors take theirs from here alone.",
+)
+_PARAMETERS = ListOf(
+    Matching("a parameter name, with * for any characters", r"[^\s&=#]{1,256}"),
+    "parameter names, with * for any characters",
+)
+SORT = Key("sort", Flag(), "Order parameters by name.", default="false")
+IGNORE = Key("ignore", _PARAMETERS, "Parameters left out of the key.")
+ONLY = Key("only", _PARAMETERS, "The only parameters in the key.")
+QUERY: Key[Settings] = Key(
+    "query", Table(SORT, IGNORE, ONLY, other_words=OTHER_WORDS), "What of the query counts."
+)
+KEY: Key[Settings] = Key(
+    "key", Table(QUERY, other_words=OTHER_WORDS), "What tells one response from another."
+)
+CACHE_TABLE = Table(TTL, BROWSER_TTL, IMMUTABLE, SCOPE, STATUS_TTL, KEY, other_words=OTHER_WORDS)
+OFF = "off"
+CACHE = Key(
+    "cache",
+    WordOr(Words(OFF, other_spellings={"false": OFF, "never": OFF}), CACHE_TABLE),
+    "Whether and how responses are kept; off keeps none and wins wherever it stands.",
+)
+
+# routes -----------------------------------------------------------------------------------
+
+ROUTE_ORIGIN = Key("origin", NAME, "The origin that answers.")
+DEFAULTS: Key[Settings] = Key(
+    "defaults",
+    Table(ROUTE_ORIGIN, CACHE, other_words=OTHER_WORDS),
+    "What every route inherits, key by key.",
+)
+PATH = Key(
+    "path",
+    ListOf(GLOB, "a path such as /blog/*, or a list of them"),
+    "Paths: /x/* is /x and everything below; a star inside a segment stays inside it.",
+)
+METHODS = Key(
+    "method", ListOf(METHOD, "a method such as GET, or a list of them"), "Methods; GET takes HEAD."
+)
+MATCH: Key[Settings] = Key(
+    "match",
+    Table(PATH, METHODS, other_words=OTHER_WORDS),
+    "The requests that the route takes.",
+    required=True,
+)
+ROUTE_NAME = Key("name", NAME, "The route in metrics and logs; unique.")
+ROUTE_TABLE = Table(ROUTE_NAME, MATCH, ROUTE_ORIGIN, CACHE, other_words=OTHER_WORDS)
+ROUTES = Key(
+    "routes",
+    ListOf(ROUTE_TABLE, "a list of routes", brackets=True),
+    "The first that matches wins; without this key everything is proxied as the origin says.",
+)
+
+VERSION = Key("version", Words("1"), "The version of this language.", required=True)
+ROOT = Table(
+    VERSION,
+    IDENTITY,
+    ORIGINS,
+    TIERS,
+    LIMITS,
+    DEFAULTS,
+    ROUTES,
+    title="Rules of the caching gateway",
+    other_words=OTHER_WORDS,
+)
