@@ -5,6 +5,7 @@ be kept for a year.  A name without its hash, or with an old one, is simply not 
 """
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -51,7 +52,7 @@ class Assets:
         """Return the file served at *path*; None when there is none."""
         return self._assets.get(path)
 
-    def __iter__(self) -> "iter[Asset]":
+    def __iter__(self) -> Iterator[Asset]:
         return iter(self._assets.values())
 
     def _add(self, name: str, body: bytes) -> None:

@@ -44,10 +44,11 @@ _PR_SET_PDEATHSIG = 1
 
 @dataclass(frozen=True, slots=True)
 class _Account:
-    """The system user that the server runs as."""
+    """The system user that the server runs as; None stays who we are."""
 
-    uid: int
-    gid: int
+    uid: int | None
+    gid: int | None
+    groups: list[int] | None = None
 
 
 class EmbeddedPostgres:
@@ -59,7 +60,7 @@ class EmbeddedPostgres:
 
     def __init__(self, directory: Path) -> None:
         self._data = directory.absolute()
-        self._account = _unprivileged_account() if os.geteuid() == 0 else None
+        self._account = _unprivileged_account() if os.geteuid() == 0 else _Account(None, None)
         self._sockets = self._data
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -126,7 +127,7 @@ class EmbeddedPostgres:
                 process.wait(_STOP_LIMIT)
 
     def _let_account_in(self) -> None:
-        if self._account is None:
+        if self._account.uid is None:
             return
         for leaf in (self._data, _binary("postgres")):
             for parent in leaf.absolute().parents:
@@ -217,7 +218,9 @@ class EmbeddedPostgres:
                 # Ctrl-C in a terminal reaches a whole group: the hub goes first, then we.
                 start_new_session=True,
                 preexec_fn=_stop_with_parent(),  # noqa: PLW1509 - one thread at this point
-                **self._as_account(),
+                user=self._account.uid,
+                group=self._account.gid,
+                extra_groups=self._account.groups,
             )
 
     def _wait_until_ready(self) -> None:
@@ -258,16 +261,13 @@ class EmbeddedPostgres:
             text=True,
             check=False,
             cwd="/",
-            **self._as_account(),
+            user=self._account.uid,
+            group=self._account.gid,
+            extra_groups=self._account.groups,
         )
 
-    def _as_account(self) -> "dict[str, int | list[int]]":
-        if self._account is None:
-            return {}
-        return {"user": self._account.uid, "group": self._account.gid, "extra_groups": []}
-
     def _own(self, directory: Path) -> None:
-        if self._account is not None:
+        if self._account.uid is not None and self._account.gid is not None:
             os.chown(directory, self._account.uid, self._account.gid)
 
 
@@ -287,7 +287,7 @@ def _unprivileged_account() -> _Account:
             entry = pwd.getpwnam(name)
         except KeyError:
             continue
-        return _Account(entry.pw_uid, entry.pw_gid)
+        return _Account(entry.pw_uid, entry.pw_gid, groups=[])
     raise StartFailed(
         "PostgreSQL refuses to run as root and there is neither a 'postgres' nor a 'nobody' user:"
         " start the hub as another user, or set DATABASE_URL"

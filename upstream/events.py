@@ -18,7 +18,7 @@ import msgspec
 
 from upstream import queries
 from upstream.errors import StartFailed
-from upstream.pool import CONNECTION_LOST, connect
+from upstream.pool import CONNECTION_LOST, Connection, connect
 from upstream.settings import DatabaseAddress, PoolSettings
 
 CHANNEL = "hub_events"
@@ -163,6 +163,6 @@ def resync(org_id: int) -> Event:
     return Event(org_id, "resync", f"org:{org_id}")
 
 
-async def notify(connection: asyncpg.Connection, event: Event) -> None:
+async def notify(connection: Connection, event: Event) -> None:
     """Send *event* when the transaction on *connection* commits."""
     await connection.execute(queries.NOTIFY.sql, CHANNEL, msgspec.json.encode(event).decode())

@@ -38,10 +38,11 @@ class Migration:
 
 def shipped_migrations() -> tuple[Migration, ...]:
     """Return the migrations that come with this version, in order."""
-    found = []
-    for file in files("upstream").joinpath("migrations").iterdir():
-        if matched := _FILE_NAME.fullmatch(file.name):
-            found.append(Migration(int(matched["version"]), matched["name"], file.read_text()))
+    found = (
+        Migration(int(matched["version"]), matched["name"], file.read_text())
+        for file in files("upstream").joinpath("migrations").iterdir()
+        if (matched := _FILE_NAME.fullmatch(file.name))
+    )
     return tuple(sorted(found, key=lambda migration: migration.version))
 
 

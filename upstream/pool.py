@@ -9,15 +9,19 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Any, Self, TypeVar
+from typing import Any, Self, TypeAlias, TypeVar, cast
 
 import asyncpg
+from asyncpg.pool import PoolConnectionProxy
 
 from upstream.errors import StartFailed, unavailable
 from upstream.queries import Query
 from upstream.settings import DatabaseAddress, PoolSettings
 
 T = TypeVar("T")
+
+Connection: TypeAlias = asyncpg.Connection | PoolConnectionProxy
+"""One of our own, or one that was borrowed."""
 
 # What a database that is gone, going or not yet back looks like from here.
 CONNECTION_LOST = (
@@ -36,6 +40,8 @@ _CLOSE_LIMIT = 10.0
 
 class _Connection(asyncpg.Connection):
     """A connection that notices when the other side has silently gone."""
+
+    _transport: asyncio.Transport
 
     def keep_alive(self, silence: int) -> None:
         """Let TCP ask after *silence* seconds whether the server is still there."""
@@ -60,8 +66,7 @@ class Pool:
         """Open the smallest number of connections, or raise StartFailed."""
 
         async def init(connection: asyncpg.Connection) -> None:
-            assert isinstance(connection, _Connection)
-            connection.keep_alive(settings.keepalive)
+            cast("_Connection", connection).keep_alive(settings.keepalive)
 
         try:
             pool = await asyncpg.create_pool(
@@ -103,7 +108,7 @@ class Pool:
         return self._pool.get_idle_size() == 0 and self._pool.get_size() >= self._settings.max_size
 
     @asynccontextmanager
-    async def connection(self) -> AsyncIterator[asyncpg.Connection]:
+    async def connection(self) -> AsyncIterator[Connection]:
         """Lend a connection; ApiError 503 when none is free or the database is away."""
         try:
             connection = await self._pool.acquire(timeout=self._settings.acquire)
@@ -126,7 +131,7 @@ class Pool:
             await asyncio.shield(self._pool.release(connection))
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[asyncpg.Connection]:
+    async def transaction(self) -> AsyncIterator[Connection]:
         """Lend a connection inside a transaction; an exception rolls everything back."""
         async with self.connection() as connection, connection.transaction():
             yield connection
@@ -143,7 +148,7 @@ class Pool:
         """Return the first column of the first row; None when there is none."""
         return await self._read(lambda connection: connection.fetchval(query.sql, *arguments))
 
-    async def _read(self, ask: Callable[[asyncpg.Connection], Awaitable[T]]) -> T:
+    async def _read(self, ask: Callable[[Connection], Awaitable[T]]) -> T:
         async with self.connection() as connection:
             try:
                 return await ask(connection)

@@ -296,7 +296,9 @@ MEMBERSHIP_CREATE = Query(
 )
 AUDIT = Query(
     "audit.write",
-    "INSERT INTO audit_logs (org_id, user_id, action, severity, target) VALUES ($1, $2, $3, $4, $5)",
+    """
+    INSERT INTO audit_logs (org_id, user_id, action, severity, target) VALUES ($1, $2, $3, $4, $5)
+    """,
 )
 NOTIFY = Query("events.notify", "SELECT pg_notify($1, $2)")
 
@@ -404,7 +406,22 @@ ESTIMATED_ROWS = Query(
     WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace
     """,
 )
-_TABLES = ["organizations", "users", "memberships", "projects", "insight_issues", "autopilot_runs", "guardian_tests", "sessions", "api_keys", "audit_logs", "analytics_rollups", "subscriptions", "stripe_events", "articles"]
+_TABLES = (
+    "organizations",
+    "users",
+    "memberships",
+    "projects",
+    "insight_issues",
+    "autopilot_runs",
+    "guardian_tests",
+    "sessions",
+    "api_keys",
+    "audit_logs",
+    "analytics_rollups",
+    "subscriptions",
+    "stripe_events",
+    "articles",
+)
 COUNT_ROWS = Query(
     "health.count_rows",
     "SELECT " + " + ".join(f"(SELECT count(*) FROM {table})" for table in _TABLES),  # noqa: S608 - constants of this module only

@@ -17,13 +17,13 @@ CREATE FUNCTION pg_temp.before(days double precision) RETURNS timestamptz
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN '2026-11-01T00:00:00Z'::timestamptz - days * '1 day'::interval;
 
-INSERT INTO organizations (id, slug, name, plan, created_at)
+INSERT INTO organizations (id, slug, name, plan, created_at, updated_at)
 SELECT n,
        CASE n WHEN 1 THEN 'acme' WHEN 2 THEN 'globex' WHEN 3 THEN 'initech' ELSE lower(word) || '-' || n END,
        CASE n WHEN 1 THEN 'Acme' WHEN 2 THEN 'Globex' WHEN 3 THEN 'Initech'
               ELSE word || ' ' || pg_temp.pick('org-kind', n, 'Labs', 'Systems', 'Software', 'Works', 'Cloud') END,
        CASE WHEN n <= 3 THEN 'enterprise' WHEN n <= 12 THEN 'business' WHEN n <= 35 THEN 'team' ELSE 'free' END,
-       pg_temp.before(900 - n * 10)
+       pg_temp.before(900 - n * 10), pg_temp.before(900 - n * 10)
 FROM generate_series(1, 60) AS n,
      LATERAL (SELECT pg_temp.pick('org-name', n, 'Aurora', 'Bluefin', 'Cobalt', 'Driftwood', 'Ember',
          'Fathom', 'Granite', 'Harbor', 'Juniper', 'Keystone', 'Lumen', 'Meridian') AS word) AS named;
@@ -82,14 +82,14 @@ SELECT project.org_id, project.id, detector,
            || pg_temp.pick('file', n, 'session', 'orders', 'index', 'client', 'schema', 'export', 'queue') || '.'
            || CASE project.language WHEN 'TypeScript' THEN 'ts' WHEN 'Python' THEN 'py' WHEN 'Go' THEN 'go' WHEN 'Rust' THEN 'rs' ELSE 'java' END,
        1 + floor(900 * pg_temp.chance('line', n))::int,
-       CASE WHEN pg_temp.chance('resolved', n) < 0.6
-            THEN least(pg_temp.before(0), pg_temp.before(age) + pg_temp.chance('fixed', n) * '9 days'::interval) END,
+       CASE WHEN pg_temp.chance('resolved', n) < 0.62 AND fixed < pg_temp.before(0) THEN fixed END,
        pg_temp.before(age)
 FROM generate_series(1, 17000) AS n
 JOIN projects AS project ON project.id = 1 + floor(420 * pg_temp.chance('issue-project', n) ^ 1.6)::int,
 LATERAL (SELECT pg_temp.pick('detector', n, 'security', 'performance', 'complexity', 'dependency', 'correctness') AS detector,
                 pg_temp.chance('severity', n) AS dice,
-                180 * pg_temp.chance('age', n) ^ 1.5 AS age) AS made;
+                180 * pg_temp.chance('age', n) ^ 1.5 AS age) AS made,
+LATERAL (SELECT pg_temp.before(age) + pg_temp.chance('fixed', n) * '9 days'::interval AS fixed) AS mended;
 
 INSERT INTO autopilot_runs (org_id, project_id, status, trigger, files_changed, issues_fixed, duration_ms, created_at)
 SELECT project.org_id, project.id, outcome,

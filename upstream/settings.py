@@ -7,11 +7,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, cast, get_args
 from urllib.parse import unquote, urlsplit
 
 from upstream.errors import StartFailed
 
+SslMode: TypeAlias = Literal["disable", "prefer", "allow", "require", "verify-ca", "verify-full"]
 SeedChoice: TypeAlias = Literal["auto", "yes", "no"]
 
 
@@ -24,7 +25,7 @@ class DatabaseAddress:
     name: str
     user: str
     password: str | None = field(default=None, repr=False)
-    ssl: str | None = None
+    ssl: SslMode | None = None
     """One of libpq's sslmode words; None leaves the choice to the driver."""
 
     def __str__(self) -> str:
@@ -130,6 +131,10 @@ def _database_from_url(url: str) -> DatabaseAddress:
     options = dict(pair.partition("=")[::2] for pair in split.query.split("&") if pair)
     host = split.hostname or unquote(options.pop("host", ""))
     ssl = options.pop("sslmode", None)
+    if ssl is not None and ssl not in get_args(SslMode):
+        raise StartFailed(
+            f"DATABASE_URL: sslmode is one of {', '.join(get_args(SslMode))}, got {ssl!r}"
+        )
     if options:
         raise StartFailed(
             f"DATABASE_URL: only host and sslmode are understood after '?', got {min(options)!r}"
@@ -142,7 +147,7 @@ def _database_from_url(url: str) -> DatabaseAddress:
         name=unquote(split.path.lstrip("/")) or "hub",
         user=unquote(split.username or "postgres"),
         password=unquote(split.password) if split.password else None,
-        ssl=ssl,
+        ssl=cast("SslMode | None", ssl),
     )
 
 

@@ -11,7 +11,7 @@ import msgspec
 from aiohttp import web
 from msgspec import Meta
 
-from upstream import passwords, queries
+from upstream import caching, passwords, queries
 from upstream.answers import json_body, private_json, row_id
 from upstream.context import HUB, Hub
 from upstream.errors import ApiError, forbidden, not_found
@@ -248,13 +248,13 @@ def _set_cookie(
 
 
 def _redirect(target: str) -> web.Response:
-    response = private_json(None, status=HTTPStatus.SEE_OTHER, headers={"Location": target})
-    response.body = b""
-    return response
+    return web.Response(
+        status=HTTPStatus.SEE_OTHER, headers={"Location": target, "Cache-Control": caching.NEVER}
+    )
 
 
 def _own_path(target: str) -> str:
-    """Return *target* if it is a path of this site; browsers read // and /\\ as a host."""
+    """Return *target* if it is a path of this site; two slashes of any kind begin a host."""
     safe = target.startswith("/") and target[1:2] not in {"/", "\\"} and target.isprintable()
     return target if safe and target.isascii() else AFTER_LOGIN
 

@@ -45,7 +45,7 @@ class ProjectPatch(
 
     name: Name | UnsetType = UNSET
     language: Language | UnsetType = UNSET
-    repository_url: Url | None | UnsetType = UNSET
+    repository_url: Url | UnsetType | None = UNSET
     status: Status | UnsetType = UNSET
 
 
@@ -143,7 +143,7 @@ async def _writer(request: web.Request) -> Identity:
     return identity
 
 
-def _or_none(value: str | None | UnsetType) -> str | None:
+def _or_none(value: str | UnsetType | None) -> str | None:
     return None if value is UNSET else value
 
 

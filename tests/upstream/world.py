@@ -1,0 +1,51 @@
+"""What the stories about the hub share."""
+
+import json
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from aiohttp import ClientResponse, web
+from aiohttp.test_utils import TestClient
+
+from upstream.settings import PoolSettings, Settings
+
+Client: TypeAlias = TestClient[web.Request, web.Application]
+
+PROCEDURES = (
+    "insight.getIssues",
+    "autopilot.getRuns",
+    "guardian.getTests",
+    "analytics.getMetrics",
+)
+NEVER = "private, no-cache, no-store, must-revalidate"
+
+
+def settings_for(state_dir: Path, pool: PoolSettings | None = None) -> Settings:
+    """Return settings of a hub that is not to seed and keeps its keys in *state_dir*."""
+    return Settings(
+        host="127.0.0.1",
+        port=0,
+        state_dir=state_dir,
+        database=None,
+        pool=pool or PoolSettings(min_size=1, max_size=5),
+        seed=False,
+        stripe_secret="whsec_test",
+    )
+
+
+async def call(client: Client, procedure: str, given: Any = None, **headers: str) -> ClientResponse:
+    """Call a tRPC procedure, with *given* as its input unless None."""
+    params = {} if given is None else {"input": json.dumps(given)}
+    return await client.get(f"/api/trpc/{procedure}", params=params, headers=headers)
+
+
+async def result(client: Client, procedure: str, given: Any = None) -> Any:
+    """Return the data of a call that succeeds."""
+    reply = await call(client, procedure, given)
+    assert reply.status == 200, await reply.text()
+    return (await reply.json())["result"]["data"]
+
+
+async def error_of(reply: ClientResponse) -> Any:
+    """Return what an answer in our own shape says about its error."""
+    return (await reply.json())["error"]
