@@ -44,6 +44,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.WARNING, format="hub: %(levelname)s: %(message)s")
+    # It would print a traceback each second while the database is away; we answer 503 then.
+    logging.getLogger("asyncpg").setLevel(logging.ERROR)
     try:
         run(
             read_settings(

@@ -85,7 +85,7 @@ async def identify(request: web.Request) -> Identity | None:
         if scheme.lower() != "bearer" or not key.startswith(passwords.API_KEY_PREFIX):
             return None
         query, token, proof = queries.IDENTITY_BY_API_KEY, key.strip(), Proof.API_KEY
-    elif cookie := request.cookies.get(SESSION_COOKIE):
+    elif cookie := single_cookie(request, SESSION_COOKIE):
         query, token, proof = queries.IDENTITY_BY_SESSION, cookie, Proof.SESSION
     else:
         return None
@@ -108,6 +108,21 @@ async def require_identity(request: web.Request) -> Identity:
 
 def org_claims(request: web.Request) -> Claims | None:
     """Return what the organization token in the request says; None unless it is valid."""
-    if (token := request.cookies.get(ORG_COOKIE)) is None:
-        return None
-    return request.app[HUB].signer.verify(token)
+    token = single_cookie(request, ORG_COOKIE)
+    return None if token is None else request.app[HUB].signer.verify(token)
+
+
+def single_cookie(request: web.Request, name: str) -> str | None:
+    """Return the cookie called *name*; None when it is missing, or there more than once.
+
+    Of two cookies with one name we might believe the first and a gateway the second.
+    Quotes get no meaning either: a parser that knows them and one that doesn't would
+    disagree about what `a="; org_token=..."` says.
+    """
+    pairs = (
+        pair.partition("=")
+        for field in request.headers.getall("Cookie", [])
+        for pair in field.split(";")
+    )
+    values = [value.strip() for found, _, value in pairs if found.strip() == name]
+    return values[0] if len(values) == 1 else None

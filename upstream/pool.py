@@ -6,6 +6,7 @@ restarted database needs no restarted hub: reads that met the restart are tried 
 """
 
 import asyncio
+import contextlib
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -27,6 +28,7 @@ Connection: TypeAlias = asyncpg.Connection | PoolConnectionProxy
 CONNECTION_LOST = (
     OSError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # a connection that broke in the middle of an exchange
     asyncpg.PostgresConnectionError,
     asyncpg.CannotConnectNowError,
     asyncpg.AdminShutdownError,
@@ -127,8 +129,10 @@ class Pool:
         except CONNECTION_LOST as error:
             raise _away() from error
         finally:
-            # shield: a client that hangs up must not keep the connection from its next user.
-            await asyncio.shield(self._pool.release(connection))
+            # A broken connection fails to be reset, and the pool drops it for that.
+            with contextlib.suppress(*CONNECTION_LOST):
+                # shield: who hangs up must not keep the connection from its next user.
+                await asyncio.shield(self._pool.release(connection))
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:

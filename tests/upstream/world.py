@@ -1,6 +1,7 @@
 """What the stories about the hub share."""
 
 import json
+from http.cookies import Morsel
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -31,6 +32,16 @@ def settings_for(state_dir: Path, pool: PoolSettings | None = None) -> Settings:
         seed=False,
         stripe_secret="whsec_test",
     )
+
+
+def cookies_of(client: Client) -> dict[str, Morsel[str]]:
+    """Return the cookies that *client* holds."""
+    return {cookie.key: cookie for cookie in client.session.cookie_jar}
+
+
+def replace_cookie(client: Client, name: str, value: str) -> None:
+    """Let *client* send another value from now on."""
+    client.session.cookie_jar.update_cookies({name: value}, client.make_url("/"))
 
 
 async def call(client: Client, procedure: str, given: Any = None, **headers: str) -> ClientResponse:

@@ -24,6 +24,7 @@ from upstream.identity import (
     identify,
     org_claims,
     require_identity,
+    single_cookie,
 )
 from upstream.org_token import LIFETIME, RENEW_BELOW
 
@@ -82,7 +83,7 @@ async def login(request: web.Request) -> web.Response:
 
 async def logout(request: web.Request) -> web.Response:
     """End the session here and in the database; well also without one."""
-    if token := request.cookies.get(SESSION_COOKIE):
+    if token := single_cookie(request, SESSION_COOKIE):
         async with request.app[HUB].pool.transaction() as connection:
             ended = await connection.fetchrow(queries.SESSION_END.sql, passwords.hash_token(token))
             if ended is not None:
@@ -121,7 +122,8 @@ async def switch(request: web.Request) -> web.Response:
     identity = await require_identity(request)
     if identity.proof is not Proof.SESSION:
         raise forbidden("an API key belongs to one organization")
-    token = request.cookies[SESSION_COOKIE]
+    token = single_cookie(request, SESSION_COOKIE)
+    assert token is not None
     async with request.app[HUB].pool.transaction() as connection:
         moved = await connection.fetchval(
             queries.SESSION_SWITCH.sql, passwords.hash_token(token), wanted.organization_id

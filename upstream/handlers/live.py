@@ -2,12 +2,14 @@
 
 import asyncio
 import contextlib
+from http import HTTPStatus
 
 import msgspec
 from aiohttp import WSCloseCode, WSMsgType, web
 
 from upstream import caching
 from upstream.context import HUB
+from upstream.errors import ApiError
 from upstream.events import Event, Subscription
 from upstream.identity import require_identity
 
@@ -30,7 +32,10 @@ async def server_sent_events(request: web.Request) -> web.StreamResponse:
         await response.write(f"retry: {_RECONNECT_AFTER_MS}\n: connected\n\n".encode())
         while not subscription.closed:
             event = await subscription.next(hub.heartbeat)
-            await response.write(_as_sse(event) if event else b": still here\n\n")
+            if event is not None:
+                await response.write(_as_sse(event))
+            elif not subscription.closed:
+                await response.write(b": still here\n\n")
     return response
 
 
@@ -41,7 +46,12 @@ async def websocket(request: web.Request) -> web.StreamResponse:
     hub = request.app[HUB]
     socket = web.WebSocketResponse(heartbeat=hub.heartbeat, max_msg_size=4096)
     if not socket.can_prepare(request):
-        raise web.HTTPUpgradeRequired(headers={"Upgrade": "websocket"})
+        raise ApiError(
+            HTTPStatus.UPGRADE_REQUIRED,
+            "upgrade_required",
+            "this path speaks WebSocket only; server-sent events are at /api/events",
+            headers={"Upgrade": "websocket", "Connection": "Upgrade"},
+        )
     with hub.broadcaster.subscribed(identity.org_id) as subscription:
         await socket.prepare(request)
         sending = asyncio.create_task(_send_events(socket, subscription, hub.heartbeat))
