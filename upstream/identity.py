@@ -109,7 +109,8 @@ async def require_identity(request: web.Request) -> Identity:
 def org_claims(request: web.Request) -> Claims | None:
     """Return what the organization token in the request says; None unless it is valid."""
     token = single_cookie(request, ORG_COOKIE)
-    return None if token is None else request.app[HUB].signer.verify(token)
+    hub = request.app[HUB]
+    return None if token is None else hub.signer.verify(token, now=hub.clock())
 
 
 def single_cookie(request: web.Request, name: str) -> str | None:

@@ -8,9 +8,8 @@ from pathlib import Path
 
 import asyncpg
 import pytest
-from aiohttp.test_utils import TestClient
 
-from tests.upstream.world import Client, settings_for
+from tests.upstream.world import Client, directory, settings_for
 from upstream.app import make_app
 from upstream.context import Hub
 from upstream.embedded import EmbeddedPostgres
@@ -24,9 +23,9 @@ _numbers = itertools.count(1)
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
+def postgres() -> Iterator[EmbeddedPostgres]:
     """Lend a running server whose database `hub` is seeded: a template, never connected to."""
-    with EmbeddedPostgres(tmp_path_factory.mktemp("pg") / "data") as server:
+    with directory() as folder, EmbeddedPostgres(folder / "data") as server:
 
         async def fill() -> None:
             connection = await connect(server.address, PoolSettings())
@@ -81,7 +80,7 @@ async def new_client(hub: Hub, anyone: Client) -> AsyncIterator[Callable[[], Awa
     made: list[Client] = []
 
     async def make() -> Client:
-        client: Client = TestClient(anyone.server)
+        client: Client = type(anyone)(anyone.server)
         made.append(client)
         return client
 

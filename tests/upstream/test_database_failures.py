@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.upstream.conftest import logged_in, make_database
-from tests.upstream.world import Client, call, error_of, settings_for
+from tests.upstream.world import Client, call, directory, error_of, settings_for
 from upstream import queries
 from upstream.app import make_app
 from upstream.context import Hub
@@ -25,9 +25,9 @@ SMALL = PoolSettings(min_size=1, max_size=2, acquire=0.3, statement=0.3, command
 
 
 @pytest.fixture(scope="module")
-def own_postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
+def own_postgres() -> Iterator[EmbeddedPostgres]:
     """Lend a server that these tests may restart."""
-    with EmbeddedPostgres(tmp_path_factory.mktemp("own") / "data") as server:
+    with directory() as folder, EmbeddedPostgres(folder / "data") as server:
         yield server
 
 

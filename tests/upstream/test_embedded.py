@@ -10,6 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.upstream.world import directory
 from upstream.embedded import EmbeddedPostgres
 from upstream.errors import StartFailed
 from upstream.pool import connect
@@ -28,8 +29,15 @@ def ask(server: EmbeddedPostgres, statement: str) -> object:
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("embedded") / "postgres"
+def data() -> Iterator[Path]:
+    with directory() as folder:
+        yield folder / "postgres"
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    with directory() as path:
+        yield path
 
 
 @pytest.fixture
@@ -118,8 +126,8 @@ def test_a_number_that_belongs_to_a_stranger_by_now_is_left_alone(data: Path) ->
             stranger.kill()
 
 
-def test_a_long_path_only_moves_the_socket(tmp_path: Path) -> None:
-    deep = tmp_path / ("d" * 60) / ("e" * 60)
+def test_a_long_path_only_moves_the_socket(folder: Path) -> None:
+    deep = folder / ("d" * 60) / ("e" * 60)
 
     with EmbeddedPostgres(deep) as server:
         sockets = Path(server.address.host)
@@ -129,8 +137,8 @@ def test_a_long_path_only_moves_the_socket(tmp_path: Path) -> None:
     assert not sockets.exists()
 
 
-def test_data_that_no_server_can_read_are_named(tmp_path: Path) -> None:
-    broken = tmp_path / "postgres"
+def test_data_that_no_server_can_read_are_named(folder: Path) -> None:
+    broken = folder / "postgres"
     broken.mkdir()
     (broken / "PG_VERSION").write_text("9\n")
 
@@ -138,8 +146,8 @@ def test_data_that_no_server_can_read_are_named(tmp_path: Path) -> None:
         EmbeddedPostgres(broken).start()
 
 
-def test_a_directory_that_holds_something_else_is_not_overwritten(tmp_path: Path) -> None:
-    holiday = tmp_path / "postgres"
+def test_a_directory_that_holds_something_else_is_not_overwritten(folder: Path) -> None:
+    holiday = folder / "postgres"
     holiday.mkdir()
     (holiday / "photo.jpg").write_bytes(b"beach")
 

@@ -45,7 +45,8 @@ async def test_pages_and_cursors_walk_through_the_same_rows_each_exactly_once(
 ) -> None:
     by_cursor = [row["id"] for row in await walk(alan, procedure, {"limit": 97})]
     pages = -(-len(by_cursor) // 97)
-    by_page = []
+    by_page: list[int] = []
+    answer: dict[str, Any] = {}
     for page in range(1, pages + 1):
         answer = await result(alan, procedure, {"limit": 97, "page": page})
         by_page += [row["id"] for row in answer["data"]]

@@ -9,7 +9,7 @@ from typing import Any
 
 import asyncpg
 import pytest
-from aiohttp import ClientResponse, WSMsgType, web
+from aiohttp import ClientResponse, WSMsgType
 from aiohttp.test_utils import TestServer
 
 from tests.upstream.world import NEVER, Client
@@ -91,7 +91,7 @@ async def test_what_is_no_event_is_skipped(ada: Client, sql: asyncpg.Connection)
 
 async def test_a_quiet_stream_shows_signs_of_life(hub: Hub, ada: Client) -> None:
     cookies = {cookie.key: cookie.value for cookie in ada.session.cookie_jar}
-    server: TestServer[web.Request] = TestServer(make_app(replace(hub, heartbeat=0.01)))
+    server: TestServer = TestServer(make_app(replace(hub, heartbeat=0.01)))
     client: Client = type(ada)(server, cookies=cookies)
     async with client, stream(client) as reply:
         assert await block(reply) == ": still here"

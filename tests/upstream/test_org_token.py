@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.serialization import (
 from upstream.errors import StartFailed
 from upstream.org_token import Claims, TokenSigner
 
-NOW = 4_000_000_000.0
+NOW = 1_800_000_000.0
 
 
 def test_a_token_says_who_and_where_and_until_when(tmp_path: Path) -> None:
@@ -25,7 +25,7 @@ def test_a_token_says_who_and_where_and_until_when(tmp_path: Path) -> None:
 
     token = signer.issue(user_id=7, org_id=9, now=NOW)
 
-    assert signer.verify(token) == Claims(user_id=7, org_id=9, expires_at=NOW + 3600)
+    assert signer.verify(token, now=NOW) == Claims(user_id=7, org_id=9, expires_at=NOW + 3600)
 
 
 def test_the_key_set_that_is_written_holds_no_private_part(tmp_path: Path) -> None:
@@ -42,7 +42,7 @@ def test_the_key_set_that_is_written_holds_no_private_part(tmp_path: Path) -> No
 def test_a_second_start_signs_with_the_same_key(tmp_path: Path) -> None:
     token = TokenSigner.open(tmp_path).issue(user_id=1, org_id=1, now=NOW)
 
-    assert TokenSigner.open(tmp_path).verify(token) is not None
+    assert TokenSigner.open(tmp_path).verify(token, now=NOW) is not None
 
 
 def test_after_a_rotation_the_newest_key_signs_and_older_ones_still_count(tmp_path: Path) -> None:
@@ -55,15 +55,18 @@ def test_after_a_rotation_the_newest_key_signs_and_older_ones_still_count(tmp_pa
     before = old.issue(user_id=1, org_id=1, now=NOW)
     after = rotated.issue(user_id=1, org_id=1, now=NOW)
     assert len(json.loads(rotated.key_set())["keys"]) == 2
-    assert rotated.verify(before) is not None
-    assert rotated.verify(after) is not None
-    assert old.verify(after) is None
+    assert rotated.verify(before, now=NOW) is not None
+    assert rotated.verify(after, now=NOW) is not None
+    assert old.verify(after, now=NOW) is None
 
 
 def test_an_expired_token_says_nothing(tmp_path: Path) -> None:
     signer = TokenSigner.open(tmp_path)
 
-    assert signer.verify(signer.issue(user_id=1, org_id=1, now=1_000_000.0)) is None
+    token = signer.issue(user_id=1, org_id=1, now=NOW)
+
+    assert signer.verify(token, now=NOW + 3599) is not None
+    assert signer.verify(token, now=NOW + 3600) is None
 
 
 def test_a_forged_token_says_nothing(tmp_path: Path) -> None:
@@ -80,13 +83,18 @@ def test_a_forged_token_says_nothing(tmp_path: Path) -> None:
         f"{head}.{claims}.",
         f"{head}.{other}.{signature}",
         theirs.issue(user_id=1, org_id=1, now=NOW),
-        jwt.encode({"iss": "hub", "sub": "1", "org_id": "1", "exp": NOW}, "", "none", {"kid": kid}),
         jwt.encode(
-            {"iss": "hub", "sub": "1", "org_id": "1", "exp": NOW}, "k" * 32, "HS256", {"kid": kid}
+            {"iss": "hub", "sub": "1", "org_id": "1", "exp": NOW + 60}, "", "none", {"kid": kid}
+        ),
+        jwt.encode(
+            {"iss": "hub", "sub": "1", "org_id": "1", "exp": NOW + 60},
+            "k" * 32,
+            "HS256",
+            {"kid": kid},
         ),
     ]
 
-    assert [signer.verify(forgery) for forgery in forgeries] == [None] * len(forgeries)
+    assert [signer.verify(forgery, now=NOW) for forgery in forgeries] == [None] * len(forgeries)
 
 
 @pytest.mark.parametrize("content", [b"", b"not a key"])

@@ -17,7 +17,9 @@ from urllib.request import Request, urlopen
 import psutil
 import pytest
 
+from tests.upstream.world import directory
 from upstream.embedded import EmbeddedPostgres
+from upstream.settings import DatabaseAddress
 
 READY = re.compile(
     r"hub: ready on (http://127\.0\.0\.1:\d+) \(([\d,]+) rows, (embedded )?PostgreSQL 18\.\d+\)\n"
@@ -73,7 +75,6 @@ def running(state: Path, *more: str, **environ: str) -> Iterator[Running]:
             ready = READY.fullmatch(line)
             assert ready, line or process.communicate()[1]
             yield Running(process, ready[1], int(ready[2].replace(",", "")), bool(ready[3]))
-            assert process.poll() is not None or process.stdout is not None
         finally:
             if process.poll() is None:
                 process.terminate()
@@ -101,9 +102,10 @@ def get(url: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def state(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a state directory that these tests hand on to one another."""
-    return tmp_path_factory.mktemp("hub") / "state"
+def state() -> Iterator[Path]:
+    """Lend a state directory that these tests hand on to one another."""
+    with directory() as folder:
+        yield folder / "state"
 
 
 def login(url: str) -> Request:
@@ -251,21 +253,22 @@ def test_a_wrong_listen_address_is_said_in_one_line(tmp_path: Path) -> None:
 
 
 def test_a_real_server_is_used_and_seeded_only_when_asked_to(
-    postgres: EmbeddedPostgres, tmp_path: Path
+    empty_database: DatabaseAddress, tmp_path: Path
 ) -> None:
-    address = postgres.address
-    url = f"postgresql:///real?host={address.host}"
-    created = subprocess.run(
-        [*command(tmp_path), "--seed", "no"],
-        env=os.environ | {"DATABASE_URL": url},
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        check=False,
-    )
-    assert 'database "real" does not exist' in created.stderr
+    url = f"postgresql:///{empty_database.name}?host={empty_database.host}"
 
-    with running(tmp_path, DATABASE_URL=f"postgresql:///template1?host={address.host}") as hub:
+    with running(tmp_path, DATABASE_URL=url) as hub:
         assert not hub.embedded
         assert hub.rows == 0
-        assert not (tmp_path / "postgres").exists()
+    with running(tmp_path, "--seed", "yes", DATABASE_URL=url) as hub:
+        assert hub.rows > 45_000
+
+    assert not (tmp_path / "postgres").exists()
+
+
+def test_a_database_that_doesnt_exist_is_said_in_one_line(
+    postgres: EmbeddedPostgres, tmp_path: Path
+) -> None:
+    url = f"postgresql:///missing?host={postgres.address.host}"
+
+    assert 'database "missing" does not exist' in refused(tmp_path, DATABASE_URL=url)

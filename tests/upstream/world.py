@@ -1,8 +1,11 @@
 """What the stories about the hub share."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from http.cookies import Morsel
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, TypeAlias
 
 from aiohttp import ClientResponse, web
@@ -19,6 +22,17 @@ PROCEDURES = (
     "analytics.getMetrics",
 )
 NEVER = "private, no-cache, no-store, must-revalidate"
+
+
+@contextmanager
+def directory() -> Iterator[Path]:
+    """Lend a directory that an embedded server may use even when we are root.
+
+    pytest's own ones won't do: every pytest that starts on the machine closes the
+    directory above them to other users, and with it to the running server.
+    """
+    with TemporaryDirectory(prefix="hub-test-") as name:
+        yield Path(name)
 
 
 def settings_for(state_dir: Path, pool: PoolSettings | None = None) -> Settings:
