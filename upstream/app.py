@@ -61,8 +61,8 @@ def _api_routes() -> list[web.RouteDef]:
         web.post("/api/projects", projects.create_project),
         web.get(f"/api/projects{one}", projects.read_project),
         web.patch(f"/api/projects{one}", projects.update_project),
-        web.get("/api/events", live.server_sent_events),
-        web.get("/api/ws", live.websocket),
+        web.get("/api/events", live.server_sent_events, allow_head=False),
+        web.get("/api/ws", live.websocket, allow_head=False),
     ]
 
 

@@ -172,20 +172,39 @@ class EmbeddedPostgres:
 
     def _stop_orphan(self) -> None:
         """Stop a server that an earlier, killed hub has left behind in this directory."""
+        note = self._data / "postmaster.pid"
         try:
-            pid = int((self._data / "postmaster.pid").read_text().splitlines()[0])
-            orphan = psutil.Process(pid)
-            # The number may belong to a stranger by now.
-            if orphan.name() != "postgres" or Path(orphan.cwd()) != self._data.resolve():
-                return
-            orphan.send_signal(signal.SIGINT)
-            try:
-                orphan.wait(_STOP_LIMIT)
-            except psutil.TimeoutExpired:
-                orphan.send_signal(signal.SIGQUIT)
-                orphan.wait(_STOP_LIMIT)
+            orphan = psutil.Process(int(note.read_text().splitlines()[0]))
+            for number in (signal.SIGINT, signal.SIGQUIT):
+                if self._is_server_here(orphan):
+                    orphan.send_signal(number)
+                    self._wait_for_end(orphan)
+            if self._is_server_here(orphan):
+                raise StartFailed(
+                    f"a PostgreSQL that an earlier hub left behind doesn't stop: process"
+                    f" {orphan.pid} in {self._data}; end it by hand"
+                )
+        except psutil.AccessDenied:
+            return  # somebody else's process; PostgreSQL itself decides what that means
         except (FileNotFoundError, ValueError, IndexError, psutil.NoSuchProcess):
-            return
+            pass
+        # What is left is a number that is free, a stranger's, or that of a dead process which
+        # nobody has waited for; PostgreSQL would take the last two for a running server.
+        note.unlink(missing_ok=True)
+
+    def _is_server_here(self, process: psutil.Process) -> bool:
+        return (
+            process.is_running()
+            and process.status() != psutil.STATUS_ZOMBIE
+            and process.name() == "postgres"
+            and Path(process.cwd()) == self._data.resolve()
+        )
+
+    def _wait_for_end(self, process: psutil.Process) -> None:
+        # Not process.wait(): it would wait for whoever should collect a dead process, too.
+        deadline = time.monotonic() + _STOP_LIMIT
+        while time.monotonic() < deadline and self._is_server_here(process):
+            time.sleep(0.01)
 
     def _choose_socket_directory(self) -> None:
         if self._sockets != self._data or len(str(self._data)) <= _LONGEST_SOCKET_PATH - len(

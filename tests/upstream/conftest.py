@@ -5,9 +5,11 @@ import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import asyncpg
 import pytest
+from aiohttp.test_utils import TestClient
 
 from tests.upstream.world import Client, directory, settings_for
 from upstream.app import make_app
@@ -80,7 +82,7 @@ async def new_client(hub: Hub, anyone: Client) -> AsyncIterator[Callable[[], Awa
     made: list[Client] = []
 
     async def make() -> Client:
-        client: Client = type(anyone)(anyone.server)
+        client = cast("Client", TestClient(anyone.server))
         made.append(client)
         return client
 

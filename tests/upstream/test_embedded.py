@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.upstream.world import directory
+from tests.upstream.world import directory, survivors
 from upstream.embedded import EmbeddedPostgres
 from upstream.errors import StartFailed
 from upstream.pool import connect
@@ -57,7 +57,7 @@ def orphan(data: Path) -> Iterator[psutil.Process]:
     )
     process = psutil.Process(int(killed.stdout))
     yield process
-    if process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
+    if survivors([process], patience=0.0):
         process.terminate()
 
 
@@ -84,7 +84,7 @@ def test_stopping_leaves_no_process_behind(data: Path) -> None:
         family = [postmaster, *postmaster.children(recursive=True)]
 
     assert len(family) > 1
-    assert not any(process.is_running() for process in family)
+    assert survivors(family) == []
     assert server.pid is None
 
 
@@ -97,8 +97,7 @@ def test_a_server_left_behind_by_a_killed_hub_is_stopped_and_replaced(
         assert server.pid != orphan.pid
         assert ask(server, "SELECT 1") == 1
 
-    psutil.wait_procs([orphan], timeout=10)
-    assert not orphan.is_running() or orphan.status() == psutil.STATUS_ZOMBIE
+    assert survivors([orphan]) == []
 
 
 def test_a_stale_note_of_a_dead_server_is_no_obstacle(data: Path) -> None:
@@ -106,7 +105,7 @@ def test_a_stale_note_of_a_dead_server_is_no_obstacle(data: Path) -> None:
         note = (data / "postmaster.pid").read_text()
         assert server.pid is not None
         os.kill(server.pid, 9)
-        psutil.wait_procs([psutil.Process(server.pid)], timeout=10)
+        assert survivors([psutil.Process(server.pid)]) == []
     (data / "postmaster.pid").write_text(note)
 
     with EmbeddedPostgres(data) as server:

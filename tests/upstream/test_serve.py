@@ -17,7 +17,7 @@ from urllib.request import Request, urlopen
 import psutil
 import pytest
 
-from tests.upstream.world import directory
+from tests.upstream.world import directory, survivors
 from upstream.embedded import EmbeddedPostgres
 from upstream.settings import DatabaseAddress
 
@@ -129,8 +129,7 @@ def test_a_first_start_seeds_serves_and_leaves_nothing_running(state: Path) -> N
     assert health["status"] == "ok"
     assert json.loads((state / "jwks.json").read_text()) == keys
     assert len(family) > 1
-    psutil.wait_procs(family, timeout=10)
-    assert not any(process.is_running() for process in family)
+    assert survivors(family) == []
 
 
 def test_a_second_start_keeps_data_and_keys_and_is_quick(state: Path) -> None:
@@ -169,8 +168,7 @@ def test_a_killed_hub_takes_its_database_along_and_the_next_start_recovers(state
         family = hub.family()
         hub.stop(signal.SIGKILL)
     if sys.platform == "linux":
-        _, alive = psutil.wait_procs(family, timeout=20)
-        assert [process for process in alive if process.status() != psutil.STATUS_ZOMBIE] == []
+        assert survivors(family) == []
 
     with running(state) as hub:
         assert json.loads(get(f"{hub.url}/api/health"))["status"] == "ok"

@@ -1,13 +1,15 @@
 """What the stories about the hub share."""
 
 import json
-from collections.abc import Iterator
+import time
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from http.cookies import Morsel
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TypeAlias
 
+import psutil
 from aiohttp import ClientResponse, web
 from aiohttp.test_utils import TestClient
 
@@ -33,6 +35,25 @@ def directory() -> Iterator[Path]:
     """
     with TemporaryDirectory(prefix="hub-test-") as name:
         yield Path(name)
+
+
+def survivors(processes: Iterable[psutil.Process], patience: float = 20.0) -> list[psutil.Process]:
+    """Return which of *processes* still run when all should have ended; waits for them.
+
+    One that has ended and waits for its parent to notice (a zombie) has ended.
+    """
+    deadline = time.monotonic() + patience
+    left = list(processes)
+    while (left := [each for each in left if _runs(each)]) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return left
+
+
+def _runs(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def settings_for(state_dir: Path, pool: PoolSettings | None = None) -> Settings:
