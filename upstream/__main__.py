@@ -1,0 +1,67 @@
+"""The hub's command: ``python -m upstream serve``."""
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from upstream.errors import StartFailed
+from upstream.serving import run
+from upstream.settings import read_settings
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit status: 0 after a clean stop, else 1."""
+    parser = argparse.ArgumentParser(prog="python -m upstream", description="The hub.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    serve = commands.add_parser(
+        "serve",
+        help="serve the pages and the API",
+        description="Serve the pages and the API until SIGINT or SIGTERM. Without DATABASE_URL"
+        " or DATABASE_HOST the hub starts a PostgreSQL of its own in the state directory.",
+    )
+    serve.add_argument(
+        "--listen",
+        default="127.0.0.1:3000",
+        metavar="HOST:PORT",
+        help="where to listen; port 0 lets the system choose (default: %(default)s)",
+    )
+    serve.add_argument(
+        "--state-dir",
+        default=Path(".state"),
+        type=Path,
+        metavar="DIR",
+        help="holds the database, the keys and jwks.json (default: %(default)s)",
+    )
+    serve.add_argument(
+        "--seed",
+        choices=["auto", "yes", "no"],
+        default="auto",
+        help="fill an empty database with demo data; auto does so only in the embedded one,"
+        " since everybody knows the password of the demo users (default: %(default)s)",
+    )
+    options = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.WARNING, format="hub: %(levelname)s: %(message)s")
+    # It would print a traceback each second while the database is away; we answer 503 then.
+    logging.getLogger("asyncpg").setLevel(logging.ERROR)
+    try:
+        run(
+            read_settings(
+                os.environ,
+                listen=options.listen,
+                state_dir=options.state_dir,
+                seed=options.seed,
+            )
+        )
+    except StartFailed as error:
+        print(f"hub: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

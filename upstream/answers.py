@@ -1,0 +1,100 @@
+"""How the hub reads what a request brings, and writes JSON back.
+
+Whoever finds a value at fault raises ApiError; `failures.py` answers it.
+"""
+
+from collections.abc import Iterable
+from http import HTTPStatus
+from typing import Any, TypeVar
+
+import msgspec
+from aiohttp import web
+
+from upstream import caching
+from upstream.errors import ApiError, bad_input
+
+T = TypeVar("T")
+
+JSON = "application/json; charset=utf-8"
+HTML = "text/html; charset=utf-8"
+LARGEST_BODY_BYTES = 64 * 1024
+
+
+def encode(value: Any) -> bytes:
+    """Return *value* as JSON; instants in RFC 3339."""
+    return msgspec.json.encode(value)
+
+
+def private_json(
+    value: Any,
+    *,
+    status: HTTPStatus = HTTPStatus.OK,
+    headers: dict[str, str] | None = None,
+    invalidates: Iterable[str] = (),
+) -> web.Response:
+    """Return an answer that no cache may keep; *invalidates* names what a write made wrong."""
+    response = web.Response(
+        status=status,
+        body=encode(value),
+        headers={"Cache-Control": caching.NEVER, "Content-Type": JSON, **(headers or {})},
+    )
+    if field := caching.groups_field(invalidates):
+        response.headers["Cache-Group-Invalidation"] = field
+    return response
+
+
+async def json_body(request: web.Request, kind: type[T]) -> T:
+    """Return the request's body as *kind*, or raise ApiError naming the field at fault."""
+    if request.content_type != "application/json":
+        # Also keeps forms of foreign sites out: they can't send this type unasked.
+        raise ApiError(
+            HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+            "unsupported_media_type",
+            "send the body as Content-Type: application/json",
+        )
+    return decode(await request.read(), kind)
+
+
+def decode(text: bytes | str, kind: type[T]) -> T:
+    """Return JSON *text* as *kind*, or raise ApiError naming the field at fault."""
+    try:
+        return msgspec.json.decode(text, type=kind)
+    except msgspec.ValidationError as error:
+        raise _wrong_value(error) from error
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+        raise bad_input(f"the JSON can't be read: {error}") from error
+
+
+def query_values(request: web.Request, kind: type[T]) -> T:
+    """Return the query string as *kind*; a parameter given twice is refused."""
+    values: dict[str, str] = {}
+    for name, value in request.query.items():
+        if name in values:
+            raise bad_input(f"given more than once: {name}", name)
+        values[name] = value
+    try:
+        return msgspec.convert(values, type=kind, strict=False)
+    except msgspec.ValidationError as error:
+        raise _wrong_value(error) from error
+
+
+def row_id(request: web.Request) -> int:
+    """Return the id in the path; the routes let only digits through."""
+    number = int(request.match_info["id"])
+    if number > 2**63 - 1:
+        raise web.HTTPNotFound
+    return number
+
+
+def error_body(error: ApiError) -> dict[str, str | None]:
+    """Return what a client is told about *error*."""
+    return {"code": error.code, "message": error.message, "field": error.field}
+
+
+def _wrong_value(error: msgspec.ValidationError) -> ApiError:
+    """Translate "Expected `int` <= 100 - at `$.limit`" and its relatives."""
+    text, at, path = str(error).partition(" - at `$")
+    field = path.rstrip("`").lstrip(".") if at else ""
+    if not field and "field `" in text:  # a missing or an unknown one is named in the text
+        field = text.split("field `", 1)[1].split("`", 1)[0]
+    return bad_input(text.replace("`", ""), field or None)

@@ -1,0 +1,75 @@
+"""The hub as an aiohttp application: its routes and the parts they share."""
+
+from aiohttp import web
+
+from upstream import pages
+from upstream.answers import LARGEST_BODY_BYTES
+from upstream.context import HUB, Hub
+from upstream.failures import errors_answered
+from upstream.handlers import auth, health, live, organizations, projects, static, stripe, trpc
+
+
+def make_app(hub: Hub) -> web.Application:
+    """Return the application; whoever made the parts of *hub* also closes them."""
+    app = web.Application(middlewares=[errors_answered], client_max_size=LARGEST_BODY_BYTES)
+    app[HUB] = hub
+    app.add_routes(_page_routes())
+    app.add_routes(_api_routes())
+    app.on_response_prepare.append(_sign)
+    app.on_shutdown.append(_end_live_connections)
+    return app
+
+
+def _page_routes() -> list[web.RouteDef]:
+    return [
+        web.get("/", pages.home),
+        web.get("/blog", pages.blog),
+        web.get("/blog/{slug}", pages.blog_post),
+        web.get("/docs", pages.docs),
+        web.get("/docs/{slug}", pages.docs_page),
+        web.get("/login", pages.login_page),
+        web.get("/dashboard", pages.dashboard),
+        web.get("/dashboard/billing", pages.billing),
+        web.get("/dashboard/{list:issues|runs|tests|projects}", pages.dashboard_list),
+        web.get("/_next/static/{file:.+}", static.static),
+        web.get("/images/{file:.+}", static.static),
+        web.get("/fonts/{file:.+}", static.static),
+    ]
+
+
+def _api_routes() -> list[web.RouteDef]:
+    one = r"/{id:\d{1,19}}"
+    return [
+        web.get("/api/health", health.health),
+        web.get("/.well-known/jwks.json", health.key_set),
+        web.post("/api/auth/login", auth.login),
+        web.post("/api/auth/logout", auth.logout),
+        web.get("/api/auth/session", auth.session),
+        web.post("/api/auth/switch", auth.switch),
+        web.get("/api/auth/api-keys", auth.list_keys),
+        web.post("/api/auth/api-keys", auth.create_key),
+        web.delete(f"/api/auth/api-keys{one}", auth.revoke_key),
+        web.post("/api/stripe/webhook", stripe.webhook),
+        web.get("/api/stripe/subscription", stripe.subscription),
+        web.post("/api/stripe/portal", stripe.portal),
+        web.route("*", "/api/trpc/{procedures}", trpc.call),
+        web.get("/api/organizations", organizations.list_organizations),
+        web.post("/api/organizations", organizations.create_organization),
+        web.get(f"/api/organizations{one}", organizations.read_organization),
+        web.patch(f"/api/organizations{one}", organizations.rename_organization),
+        web.get("/api/projects", projects.list_projects),
+        web.post("/api/projects", projects.create_project),
+        web.get(f"/api/projects{one}", projects.read_project),
+        web.patch(f"/api/projects{one}", projects.update_project),
+        web.get("/api/events", live.server_sent_events, allow_head=False),
+        web.get("/api/ws", live.websocket, allow_head=False),
+    ]
+
+
+async def _sign(_request: web.Request, response: web.StreamResponse) -> None:
+    # aiohttp would tell its own version and Python's to everybody.
+    response.headers["Server"] = "hub"
+
+
+async def _end_live_connections(app: web.Application) -> None:
+    app[HUB].broadcaster.close()
