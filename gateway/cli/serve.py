@@ -8,7 +8,8 @@ from pathlib import Path
 
 import uvloop
 
-from gateway.config.build import load
+from gateway.config.build import examine
+from gateway.config.findings import render
 from gateway.control import addresses, log
 from gateway.control.access_log import open_for_append
 from gateway.control.channel import Settings
@@ -64,11 +65,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Serve; return the exit status: 0 after a drain, 1 when it can't be done."""
     settings = settings_of(args)
-    try:
-        # Read here first, so that a mistake is told before anything is started.
-        load(Path(settings.rules), os.environ, settings.origin)
-    except ConfigurationError as error:
-        print(error, file=sys.stderr)
+    # Read here first, so that a mistake is told before anything is started.
+    examined = examine(Path(settings.rules), os.environ, settings.origin)
+    if len(examined.findings):
+        print(render(examined.findings), file=sys.stderr)
+    if examined.snapshot is None:
         return 1
     return serve(settings)
 

@@ -40,19 +40,19 @@ class Reader(Protocol):
         """Pass a 1xx response on; only whoever caused the fetch hears them."""
 
     def fetch_head(self, fetch: "Fetch") -> None:
-        """The response's head is there: begin to answer."""
+        """Begin to answer: the response's head is there."""
 
     def fetch_validated(self, stored: StoredResponse) -> None:
-        """The stored response is good again: answer with it."""
+        """Answer with *stored*, which is good again."""
 
     def fetch_released(self) -> None:
-        """This fetch brings nothing that you may have: ask again by yourself."""
+        """Ask again alone: this fetch brings nothing that may be shared."""
 
     def fetch_failed(self, error: GatewayError) -> None:
-        """Nothing complete will come."""
+        """Give up or break off: nothing complete will come."""
 
     def pump(self) -> None:
-        """There is more to take, or it has ended."""
+        """Take what more there is; it may have ended."""
 
 
 class Fetch:

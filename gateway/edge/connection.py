@@ -55,9 +55,10 @@ _IDLE = State.IDLE
 class ClientConnection(asyncio.Protocol):
     """A connection that a client opened."""
 
-    __slots__ = ("_active", "_advancing", "_buffer", "_decoder", "_exchange", "_fetches", "_half_closed", "_heads", "_lane", "_lingered",
-                 "_missing", "_paused_reading", "_site", "_stamp", "_state", "_transport", "_upload",
-                 "_upload_held", "address", "deadline", "has_room", "watched_in")  # fmt: skip
+    __slots__ = ("_active", "_advancing", "_buffer", "_decoder", "_exchange", "_fetches",
+                 "_half_closed", "_heads", "_lane", "_lingered", "_missing", "_paused_reading",
+                 "_site", "_stamp", "_state", "_transport", "_upload", "_upload_held", "address",
+                 "deadline", "has_room", "watched_in")  # fmt: skip
 
     _transport: asyncio.Transport
 
@@ -89,7 +90,7 @@ class ClientConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin (called by the event loop)."""
         # uvloop's transports implement asyncio.Transport without inheriting from it.
-        self._transport = cast(asyncio.Transport, transport)
+        self._transport = cast("asyncio.Transport", transport)
         transport = self._transport
         transport.set_write_buffer_limits(high=_ROOM_BYTES)
         peer = transport.get_extra_info("peername")
@@ -138,12 +139,12 @@ class ClientConnection(asyncio.Protocol):
             return True
         return False
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
         """Let go of everything (called by the event loop)."""
         self._state = State.CLOSED
         site = self._site
         site.watch.discard(self)
-        site.connections.discard(self)
+        site.left(self)
         site.counters.connections_open -= 1
         exchange, self._exchange = self._exchange, None
         self._upload = None

@@ -1,6 +1,7 @@
 """The data plane of one worker: it accepts connections until it is told to drain."""
 
 import asyncio
+import contextlib
 import socket
 import time
 from collections.abc import Callable
@@ -68,9 +69,10 @@ class Gateway:
             self._server.close()
         for connection in tuple(site.connections):
             connection.drain()
-        deadline = site.monotonic() + limit
-        while site.connections and site.monotonic() < deadline:
-            await asyncio.sleep(0.01)
+        if not site.connections:
+            site.empty.set()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(site.empty.wait(), limit)
         for connection in tuple(site.connections):
             connection.break_off()
         for timer in self._timers:

@@ -64,7 +64,15 @@ class Site:
         }
         self.connections: set[Drainable] = set()
         self.draining = False
+        self.empty = asyncio.Event()
+        """Set when the last connection has gone while draining."""
         self._troubles: dict[tuple[str, str], tuple[int, str]] = {}
+
+    def left(self, connection: Drainable) -> None:
+        """Forget a connection that has closed."""
+        self.connections.discard(connection)
+        if self.draining and not self.connections:
+            self.empty.set()
 
     def trouble(self, origin: str, reason: str, text: str) -> None:
         """Report that *origin* failed; the same reason is logged once a second, with a count."""
