@@ -3,42 +3,14 @@
 Both lanes begin here, so that a fast answer and a slow one can't differ in what they decide.
 """
 
-from dataclasses import dataclass
-
+from gateway.edge.asked import Asking, Bypassing, Cacheable
 from gateway.edge.site import Site, needs_identity
 from gateway.policy import key as keys
 from gateway.policy import reuse
-from gateway.policy.reuse import Forwarded, Verdict
+from gateway.policy.reuse import Forwarded
 from gateway.policy.rules import CacheRules, Scope
 from gateway.routing.identity import partition
-from gateway.routing.route import Route
-from gateway.storage.interface import Shelf
 from gateway.wire.message import RequestHead, Target
-
-
-@dataclass(slots=True)
-class Cacheable:
-    """A request that the cache may answer."""
-
-    route: Route
-    key: bytes
-    shelf: Shelf | None
-    verdict: Verdict
-    until: float
-    """Epoch seconds up to which the verdict's grounds hold: the identity's expiry."""
-    by_cookie: bool
-    """Whether another Cookie might have led elsewhere."""
-
-
-@dataclass(slots=True)
-class Bypassing:
-    """A request that goes to the origin without asking the cache."""
-
-    route: Route
-    why: Forwarded
-
-
-Asking = Cacheable | Bypassing
 
 
 def ask(site: Site, head: RequestHead, *, has_body: bool) -> Asking:

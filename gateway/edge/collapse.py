@@ -10,15 +10,14 @@ whose requests go side by side (*hit-for-miss*).
 from collections import deque
 from typing import Protocol
 
-from gateway.edge import forwarding
+from gateway.edge import forwarding, shelving
 from gateway.edge.site import Site
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, OriginSpokeNonsense
 from gateway.origin.request import OriginRequest
-from gateway.policy import storing, validation, vary
-from gateway.policy.age import Arrival
-from gateway.policy.rules import CacheRules
+from gateway.policy import validation, vary
+from gateway.policy.age import Arrival, arrived
 from gateway.policy.stored import StoredResponse
-from gateway.wire import dates
+from gateway.routing.route import Route
 from gateway.wire.fields import NONE, Fields
 from gateway.wire.framing import EMPTY, Framing, Sized
 from gateway.wire.message import RequestHead, ResponseHead
@@ -58,51 +57,61 @@ class Reader(Protocol):
 class Fetch:
     """One request to an origin whose answer may be stored, and everybody who waits for it."""
 
-    def __init__(self, site: Site, fetches: "Fetches", key: bytes, head: RequestHead,
-                 rules: CacheRules, stored: StoredResponse | None) -> None:  # fmt: skip
+    def __init__(
+        self,
+        site: Site,
+        fetches: "Fetches",
+        key: bytes,
+        head: RequestHead,
+        fields: Fields,
+        route: Route,
+        stored: StoredResponse | None,
+    ) -> None:
         self._site = site
         self._fetches = fetches
         self._key = key
         self._request = head
-        self._rules = rules
+        self._fields = fields
+        """What goes to the origin, less the conditions under which *stored* still holds."""
+        self._route = route
         self._validating = stored
+        self._client = b""
         self._forwarded: OriginRequest | None = None
         self._request_time = site.clock()
-        self._decision: storing.Store | None = None
-        self._arrival: Arrival | None = None
+        self._repeating = False
         self._readers: list[Reader] = []
         self._bytes = 0
         self._dropped = 0
         """Pieces already taken by every reader and forgotten; only when nothing is stored."""
         self._paused = False
-        self._preview: StoredResponse | None = None
+        self._keeping: shelving.Keeping | None = None
         self.pieces: deque[bytes] = deque()
         self.response: ResponseHead | None = None
         self.body: Framing | None = None
-        self.unstorable: storing.Unstorable | None = None
         self.ended = False
         self.failure: GatewayError | None = None
         self.trailers: Fields = NONE
 
-    def start(self, origin: str, fields: Fields, client: bytes) -> None:
-        """Send the request to *origin* with *fields* for its own."""
-        pool = self._site.pools[origin]
+    def start(self, client: bytes) -> None:
+        """Send the request, on behalf of whoever is connected from the address *client*."""
+        self._client = client
+        pool = self._site.pools[self._route.origin]
+        fields = self._fields
         if self._validating is not None:
             fields = validation.conditional(self._validating, fields)
         head = forwarding.request_head(
-            self._request, fields, client, pool.authority(self._request.host), EMPTY
+            self._request, fields, pool.authority(self._request.host), EMPTY
         )
-        forwarded = pool.request(self._request.method, head, None, self)
+        host = self._request.host
+        forwarded = pool.request(
+            self._request.method, head + forwarding.of_client(client, host), None, self
+        )
         if not self.ended and self.failure is None:
             self._forwarded = forwarded
 
     def preview(self) -> StoredResponse | None:
         """Return what will be stored, still without its body; None when nothing will."""
-        if self._decision is None or self.response is None or self._arrival is None:
-            return None
-        if self._preview is None:
-            self._preview = storing.keep(self._decision, self.response, b"", self._arrival)
-        return self._preview
+        return None if self._keeping is None else self._keeping.preview
 
     def accepts(self, head: RequestHead) -> bool:
         """Return whether a request may wait for this, or read along."""
@@ -121,7 +130,7 @@ class Fetch:
         """Forget *reader*; a fetch whose answer nobody may keep ends with its last one."""
         if reader in self._readers:
             self._readers.remove(reader)
-        if self.response is not None and self._decision is None and not self._readers:
+        if self.response is not None and self._keeping is None and not self._readers:
             self._abandon()
         else:
             self._make_room()
@@ -133,7 +142,7 @@ class Fetch:
 
     def taken(self) -> None:
         """Note that a reader has moved on."""
-        if self._decision is None:
+        if self._keeping is None:
             self._make_room()
 
     # ResponseTaker: what comes from the origin.
@@ -143,25 +152,36 @@ class Fetch:
         if self._readers:
             self._readers[0].fetch_interim(head)
 
+    def take_whole(self, head: ResponseHead, body: Sized, data: bytes) -> None:
+        """Take a response that came in one go."""
+        self.take_head(head, body)
+        if data:
+            self.take_piece(data)
+        self.take_end(NONE)
+
     def take_head(self, head: ResponseHead, body: Framing) -> None:
         """Decide what the answer is to those who wait."""
-        now = self._site.clock()
-        self._arrival = arrival(head, self._request_time, now)
-        stored = self._validating
-        if stored is not None and head.status == 304 and validation.selects(stored, head):
-            self._freshen(stored, head, self._arrival)
+        arrival = arrived(head.fields, self._request_time, self._site.clock())
+        if head.status == 304:
+            stored = self._validating
+            if stored is not None and validation.selects(stored, head):
+                self._freshen(stored, head, arrival)
+            elif stored is not None:
+                # It is about something that we don't have (RFC 9111 section 4.3.4).
+                self._repeating = True
+            else:
+                self._forwarded = None
+                self.take_failure(OriginSpokeNonsense("answered 304 to an unconditional request"))
             return
         self.response = head
         self.body = body
-        decision = storing.decide(self._request, head, self._rules, self._arrival)
-        too_large = isinstance(body, Sized) and body.length > self._site.memory.max_object_bytes
-        if isinstance(decision, storing.Store) and not too_large:
-            self._decision = decision
+        self._keeping = shelving.consider(
+            self._site, self._request, head, body, self._route.cache, arrival
+        )
+        if self._keeping is not None:
             self._fetches.remember_together(self._key)
             self._let_in()
             return
-        if isinstance(decision, storing.Pass):
-            self.unstorable = decision.why
         self._fetches.remember_apart(self._key)
         self._fetches.remove(self._key, self)
         others, self._readers = self._readers[1:], self._readers[:1]
@@ -183,11 +203,16 @@ class Fetch:
             reader.fetch_head(self)
 
     def _freshen(self, stored: StoredResponse, head: ResponseHead, came: Arrival) -> None:
-        fresh = validation.freshen(stored, head, self._rules, came)
+        rules = self._route.cache
+        fresh = validation.freshen(stored, head, rules, came, self._fields)
         self.ended = True
         self._fetches.remove(self._key, self)
-        keep(self._site, self._key, fresh)
         readers, self._readers = self._readers, []
+        if not shelving.replace(self._site, self._key, stored, fresh, rules):
+            # It may no longer be kept or shared; one may have it.
+            for reader in readers[1:]:
+                reader.fetch_released()
+            del readers[1:]
         for reader in readers:
             reader.fetch_validated(fresh)
 
@@ -197,9 +222,9 @@ class Fetch:
             return
         self.pieces.append(data)
         self._bytes += len(data)
-        if self._decision is not None and self._bytes > self._site.memory.max_object_bytes:
+        if self._keeping is not None and not self._keeping.add(data):
             # It never said how long it is. From here on it passes through.
-            self._decision = None
+            self._keeping = None
             self._fetches.remember_apart(self._key)
             self._fetches.remove(self._key, self)
 
@@ -207,23 +232,24 @@ class Fetch:
         """Let the readers take what has come so far."""
         for reader in tuple(self._readers):
             reader.pump()
-        if self._decision is None:
+        if self._keeping is None:
             self._make_room()
 
     def take_end(self, trailers: Fields) -> None:
         """Store what is complete and let the readers finish."""
-        if self.ended:
+        if self.ended or self.failure is not None:
+            return
+        if self._repeating:
+            self._repeating = False
+            self._validating = None
+            self._request_time = self._site.clock()
+            self.start(self._client)
             return
         self.ended = True
         self.trailers = trailers
         self._fetches.remove(self._key, self)
-        if self._decision is not None and self.response is not None and self._arrival is not None:
-            body = self.pieces[0] if len(self.pieces) == 1 else b"".join(self.pieces)
-            keep(
-                self._site,
-                self._key,
-                storing.keep(self._decision, self.response, body, self._arrival),
-            )
+        if self._keeping is not None:
+            shelving.keep(self._site, self._key, self._keeping.complete())
         for reader in tuple(self._readers):
             reader.pump()
 
@@ -243,7 +269,7 @@ class Fetch:
 
     def _make_room(self) -> None:
         """Forget what every reader has; hold the origin back while the slowest has too much."""
-        if self._decision is not None or self.response is None or self.ended:
+        if self._keeping is not None or self.response is None or self.ended:
             return
         if not self._readers:
             self._abandon()
@@ -309,25 +335,3 @@ class Fetches:
         """Let requests for *key* wait for one another again."""
         if self._apart:
             self._apart.pop(key, None)
-
-
-def arrival(head: ResponseHead, request_time: float, response_time: float) -> Arrival:
-    """Return what is known of a response's age as it arrives (RFC 9111 section 4.2.3)."""
-    date = head.fields.get(b"date")
-    date_value = dates.parse(date) if date is not None else None
-    age = head.fields.get(b"age")
-    # Section 5.1: of a list the first member counts, what is no number is ignored.
-    first = age.split(b",")[0].strip() if age is not None else b""
-    return Arrival(
-        date_value=response_time if date_value is None else date_value,
-        age_value=float(first) if first.isdigit() else 0.0,
-        request_time=request_time,
-        response_time=response_time,
-    )
-
-
-def keep(site: Site, key: bytes, fresh: StoredResponse) -> None:
-    """Put *fresh* on its shelf, in place of the variant that it supersedes."""
-    shelf = site.memory.peek(key)
-    others = () if shelf is None else shelf.variants
-    site.memory.keep(key, storing.filed(others, fresh))

@@ -5,25 +5,23 @@ follows it waits in a bounded buffer, and beyond that in the client.
 """
 
 import asyncio
-import re
 from enum import Enum
 from http import HTTPStatus
 from typing import cast
 
-from gateway.edge import asking, forwarding
-from gateway.edge.asking import Cacheable
+from gateway.edge import asking, refusal
+from gateway.edge.asked import Cacheable
 from gateway.edge.collapse import Fetches
 from gateway.edge.exchange import Exchange
 from gateway.edge.fast_lane import FastLane
-from gateway.edge.heads import without_cookie
+from gateway.edge.passes import RepeatedPass
+from gateway.edge.request_body import RequestBody
 from gateway.edge.site import Site
-from gateway.errors import MalformedMessage, MalformedRequest, RequestRefused
+from gateway.errors import MalformedRequest, RequestRefused
 from gateway.origin.upload import Upload
-from gateway.policy.outcome import Word
 from gateway.policy.reuse import Deliver
-from gateway.wire import dates, framing
+from gateway.wire import framing
 from gateway.wire.fields import elements
-from gateway.wire.framing import ChunkDecoder, Sized
 from gateway.wire.head import parse_request_head
 from gateway.wire.message import RequestHead
 
@@ -33,8 +31,6 @@ _ROOM_BYTES = 512 * 1024
 """What may wait for a client to take it before its origin is held back."""
 _LINGER_SECONDS = 2.0
 _LINGER_BYTES = 4 * 1024 * 1024
-_BARE_LF = re.compile(rb"(?<!\r)\n")
-_TOKEN_START = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]")
 
 
 class State(Enum):
@@ -50,14 +46,15 @@ class State(Enum):
 
 
 _IDLE = State.IDLE
+_NEVER = float("inf")
 
 
 class ClientConnection(asyncio.Protocol):
     """A connection that a client opened."""
 
-    __slots__ = ("_active", "_advancing", "_buffer", "_decoder", "_exchange", "_fetches",
-                 "_half_closed", "_heads", "_lane", "_lingered", "_missing", "_paused_reading",
-                 "_site", "_stamp", "_state", "_transport", "_upload", "_upload_held", "address",
+    __slots__ = ("_active", "_advancing", "_body", "_buffer", "_exchange", "_fetches",
+                 "_half_closed", "_heads", "_lane", "_lingered", "_passes", "_paused_reading",
+                 "_site", "_stamp", "_state", "_transport", "_tunnel", "_upload_held", "address",
                  "deadline", "has_room", "watched_in")  # fmt: skip
 
     _transport: asyncio.Transport
@@ -67,13 +64,14 @@ class ClientConnection(asyncio.Protocol):
         self._fetches = fetches
         self._lane = lane
         self._heads = site.heads
+        self._passes = site.passes
         self._stamp = site.stamp
         self._state = State.CLOSED
         self._buffer = b""
         self._exchange: Exchange | None = None
-        self._upload: Upload | None = None
-        self._decoder: ChunkDecoder | None = None
-        self._missing = 0
+        self._body: RequestBody | None = None
+        """The body that is still arriving."""
+        self._tunnel: Upload | None = None
         self._upload_held = False
         self._paused_reading = False
         self._lingered = 0
@@ -82,7 +80,7 @@ class ClientConnection(asyncio.Protocol):
         self._half_closed = False
         self.has_room = True
         self.address = b""
-        self.deadline = float("inf")
+        self.deadline = _NEVER
         self.watched_in = 0
 
     # What the event loop calls.
@@ -110,10 +108,6 @@ class ClientConnection(asyncio.Protocol):
             entry = self._heads.young.get(data)
             if entry is None:
                 entry = self._heads.find(data)
-                if entry is None and (bare := without_cookie(data)) is not None:
-                    entry = self._heads.find(bare)
-                    if entry is not None and entry.by_cookie:
-                        entry = None
             if entry is not None and (
                 (entry.stamp == self._stamp.value and entry.shelf.live) or self._lane.renew(entry)
             ):
@@ -126,11 +120,16 @@ class ClientConnection(asyncio.Protocol):
                 if self._lane.logging:
                     self._lane.log_repeated(entry, self.address)
                 return
+            passed = self._passes.find(data)
+            if passed is not None and (passed.key is None or self._fetches.apart(passed.key)):
+                self._site.counters.received_bytes += len(data)
+                self._pass_again(passed)
+                return
         self._receive(data)
 
     def eof_received(self) -> bool:
         """Let a half-closed client have its answer (called by the event loop)."""
-        if self._state is State.EXCHANGING and self._upload is None:
+        if self._state is State.EXCHANGING and self._body is None:
             # RFC 9112 section 9.6: it may only have closed its sending side. We find out
             # when we write.
             assert self._exchange is not None
@@ -147,7 +146,8 @@ class ClientConnection(asyncio.Protocol):
         site.left(self)
         site.counters.connections_open -= 1
         exchange, self._exchange = self._exchange, None
-        self._upload = None
+        self._body = None
+        self._tunnel = None
         if exchange is not None:
             exchange.client_left()
 
@@ -165,7 +165,7 @@ class ClientConnection(asyncio.Protocol):
         if self._state is State.FULL:
             self._become_idle()
         elif self._exchange is not None:
-            self._await_nothing()
+            self.deadline = _NEVER
             self._exchange.room()
 
     # Time.
@@ -184,7 +184,7 @@ class ClientConnection(asyncio.Protocol):
                     self._transport.close()
             case State.RECEIVING:
                 self._refuse(MalformedRequest("the head took too long", HTTPStatus.REQUEST_TIMEOUT))
-            case State.EXCHANGING if self.has_room and self._upload is not None:
+            case State.EXCHANGING if self.has_room and self._body is not None:
                 exchange = self._exchange
                 if exchange is not None and not exchange.reply.started:
                     exchange.upload_stalled()
@@ -195,9 +195,6 @@ class ClientConnection(asyncio.Protocol):
             case _:
                 self._transport.abort()
 
-    def _await_nothing(self) -> None:
-        self.deadline = float("inf")
-
     # Requests.
 
     def _receive(self, data: bytes) -> None:
@@ -205,14 +202,14 @@ class ClientConnection(asyncio.Protocol):
             case State.IDLE | State.RECEIVING:
                 self._buffer = self._buffer + data if self._buffer else data
                 self._advance()
-            case State.EXCHANGING if self._upload is not None:
-                self._feed_upload(data)
+            case State.EXCHANGING if self._body is not None:
+                self._feed_body(self._body, data)
             case State.EXCHANGING | State.FULL:
                 self._buffer += data
                 if len(self._buffer) > _PIPELINE_BYTES:
                     self._pause_reading()
-            case State.TUNNEL if self._upload is not None:
-                self._upload.feed(data)
+            case State.TUNNEL if self._tunnel is not None:
+                self._tunnel.feed(data)
             case State.LINGERING:
                 self._lingered += len(data)
                 if self._lingered > _LINGER_BYTES:
@@ -241,7 +238,7 @@ class ClientConnection(asyncio.Protocol):
             head_end = self._buffer.find(b"\r\n\r\n")
             try:
                 if head_end < 0:
-                    self._check_unfinished_head()
+                    refusal.check_unfinished(self._buffer, limits)
                     if self._state is _IDLE:
                         self._state = State.RECEIVING
                         self._site.watch.set(self, self._site.monotonic() + limits.head_timeout)
@@ -249,44 +246,16 @@ class ClientConnection(asyncio.Protocol):
                 head, self._buffer = self._buffer[: head_end + 4], self._buffer[head_end + 4 :]
                 self._state = _IDLE
                 self._begin(head)
-            except RequestRefused as refusal:
-                self._refuse(refusal)
+            except RequestRefused as refused:
+                self._refuse(refused)
                 return
-
-    def _check_unfinished_head(self) -> None:
-        """Refuse what can't become a good head, without waiting for its end."""
-        limits = self._site.snapshot.limits
-        buffer = self._buffer
-        if b"\r\n" not in buffer and len(buffer) > limits.target_bytes + 32:
-            raise MalformedRequest(
-                f"the request target is longer than {limits.target_bytes} bytes",
-                HTTPStatus.REQUEST_URI_TOO_LONG,
-            )
-        if len(buffer) > limits.head_bytes:
-            raise MalformedRequest(
-                f"the head is larger than {limits.head_bytes} bytes",
-                HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
-            )
-        if _BARE_LF.search(buffer):
-            raise MalformedRequest("a line ends in a bare LF")
-        if buffer != b"\r" and not _TOKEN_START.match(buffer):
-            raise MalformedRequest("this is no HTTP/1.1 request")
 
     def _begin(self, raw: bytes) -> None:
         """Answer the request whose head is *raw*, now or when the origin has answered."""
         site = self._site
         limits = site.snapshot.limits
         site.counters.received_bytes += len(raw)
-        if len(raw) > limits.head_bytes:
-            raise MalformedRequest(
-                f"the head is larger than {limits.head_bytes} bytes",
-                HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
-            )
-        if raw.find(b"\r\n") > limits.target_bytes + 32:
-            raise MalformedRequest(
-                f"the request target is longer than {limits.target_bytes} bytes",
-                HTTPStatus.REQUEST_URI_TOO_LONG,
-            )
+        refusal.check_size(raw, limits)
         head = parse_request_head(raw, limits.field_count)
         body = framing.of_request(head.fields, head.minor)
         has_body = body != framing.EMPTY
@@ -302,23 +271,29 @@ class ClientConnection(asyncio.Protocol):
             if self._lane.deliver(self, raw, head, asked, asked.verdict, persistent=persistent):
                 return
         self._state = State.EXCHANGING
-        self._await_nothing()
+        self.deadline = _NEVER
         exchange = Exchange(site, self._fetches, self, head, asked, persistent=persistent)
         self._exchange = exchange
         if not has_body:
-            exchange.start(None)
+            exchange.start(raw, None)
             return
         upload = Upload(body, self)
-        self._upload = upload
-        if isinstance(body, Sized):
-            self._missing = body.length
-        else:
-            self._decoder = ChunkDecoder()
+        self._body = RequestBody(body, upload)
         site.watch.set(self, site.monotonic() + limits.send_timeout)
-        exchange.start(upload)
-        if self._buffer and self._upload is not None:
+        exchange.start(raw, upload)
+        if self._buffer and self._body is not None:
             rest, self._buffer = self._buffer, b""
-            self._feed_upload(rest)
+            self._feed_body(self._body, rest)
+
+    def _pass_again(self, passed: RepeatedPass) -> None:
+        """Forward a head that was forwarded just now."""
+        self._state = State.EXCHANGING
+        self.deadline = _NEVER
+        exchange = Exchange(
+            self._site, self._fetches, self, passed.head, passed.asked, persistent=True
+        )
+        self._exchange = exchange
+        exchange.start_again(passed)
 
     def _persists(self, head: RequestHead) -> bool:
         """Return whether the connection outlives the answer (RFC 9112 section 9.3)."""
@@ -332,65 +307,32 @@ class ClientConnection(asyncio.Protocol):
             return False
         return head.minor == 1 or b"keep-alive" in options
 
-    def _refuse(self, refusal: RequestRefused) -> None:
+    def _refuse(self, refused: RequestRefused) -> None:
         """Answer with an error and close: what follows can't be trusted to be a request."""
-        status = refusal.status
         self._buffer = b""
-        self._site.counters.refused[int(status)] += 1
-        text = f"{int(status)} {status.phrase}: {refusal}\n".encode()
-        allow = b"Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n" if status == 405 else b""
-        self._transport.write(
-            b"HTTP/1.1 %d %b\r\nDate: %b\r\nContent-Type: text/plain; charset=utf-8\r\n"
-            b"Cache-Control: no-store\r\nX-Cache: %b\r\nCache-Status: %b; detail=refused\r\n%b"
-            b"Content-Length: %d\r\nConnection: close\r\n\r\n%b"
-            % (
-                status,
-                status.phrase.encode(),
-                dates.format(self._site.clock()),
-                Word.BYPASS.encode(),
-                forwarding.PSEUDONYM,
-                allow,
-                len(text),
-                text,
-            )
-        )
+        self._site.counters.refused[int(refused.status)] += 1
+        self._transport.write(refusal.answer(refused, self._site.clock()))
         self._linger()
 
     # The request's body.
 
-    def _feed_upload(self, data: bytes) -> None:
-        upload = self._upload
-        assert upload is not None
+    def _feed_body(self, body: RequestBody, data: bytes) -> None:
         site = self._site
         site.counters.received_bytes += len(data)
         self.deadline = site.monotonic() + site.snapshot.limits.send_timeout
-        if self._decoder is None:
-            piece, rest = data[: self._missing], data[self._missing :]
-            self._missing -= len(piece)
-            ended = self._missing == 0
-            pieces = [piece] if piece else []
-        else:
-            try:
-                pieces = self._decoder.feed(data)
-            except MalformedMessage as error:
-                self._break_upload(MalformedRequest(f"the body broke its framing: {error}"))
-                return
-            ended = self._decoder.done
-            rest = self._decoder.rest
-        for piece in pieces:
-            upload.feed(piece)
-        if self._upload is None:
+        try:
+            body.feed(data)
+        except MalformedRequest as refused:
+            self._break_body(refused)
             return
-        if ended:
-            self._upload = None
-            self._decoder = None
-            self._buffer = rest
-            self._await_nothing()
-            upload.end()
+        if body.ended and self._body is body:
+            self._body = None
+            self._buffer = body.rest
+            self.deadline = _NEVER
+            body.upload.end()
 
-    def _break_upload(self, refusal: RequestRefused) -> None:
-        self._upload = None
-        self._decoder = None
+    def _break_body(self, refused: RequestRefused) -> None:
+        self._body = None
         exchange, self._exchange = self._exchange, None
         if exchange is None:
             return
@@ -399,12 +341,12 @@ class ClientConnection(asyncio.Protocol):
         if started:
             self._transport.abort()
         else:
-            self._refuse(refusal)
+            self._refuse(refused)
 
     def pause_upload(self) -> None:
         """Read no more of the body for now: the origin is slower than the client."""
         self._upload_held = True
-        self._await_nothing()
+        self.deadline = _NEVER
         self._pause_reading()
 
     def resume_upload(self) -> None:
@@ -443,7 +385,7 @@ class ClientConnection(asyncio.Protocol):
         self._exchange = None
         if self._state is State.CLOSED:
             return
-        if self._upload is not None or not persistent or self._site.draining:
+        if self._body is not None or not persistent or self._site.draining:
             # An upload that was answered early: what is left of it is no request.
             self._linger()
             return
@@ -471,7 +413,7 @@ class ClientConnection(asyncio.Protocol):
     def _linger(self) -> None:
         """Close, but let the client read the answer first (RFC 9112 section 9.6)."""
         self._state = State.LINGERING
-        self._upload = None
+        self._body = None
         self._buffer = b""
         site = self._site
         if self._half_closed:
@@ -492,9 +434,9 @@ class ClientConnection(asyncio.Protocol):
     def open_tunnel(self) -> Upload:
         """Return what the client sends from now on, which is no HTTP any more."""
         upload = Upload(framing.UNTIL_CLOSE, self)
-        self._upload = upload
+        self._tunnel = upload
         self._state = State.TUNNEL
-        self._await_nothing()
+        self.deadline = _NEVER
         if self._buffer:
             upload.feed(self._buffer)
             self._buffer = b""
@@ -503,6 +445,6 @@ class ClientConnection(asyncio.Protocol):
     def close_tunnel(self) -> None:
         """Close once all is sent."""
         self._exchange = None
-        self._upload = None
+        self._tunnel = None
         if self._state is not State.CLOSED:
             self._transport.close()

@@ -61,9 +61,9 @@ class Reply:
     """
 
     __slots__ = ("_chunked", "_pending", "_pending_bytes", "_silent", "_writer", "body_bytes",
-                 "persistent", "started", "status", "wants_trailers")  # fmt: skip
+                 "head", "persistent", "started", "status")  # fmt: skip
 
-    def __init__(self, writer: ReplyWriter, *, persistent: bool, wants_trailers: bool) -> None:
+    def __init__(self, writer: ReplyWriter, *, persistent: bool) -> None:
         self._writer = writer
         self._pending: list[bytes] = []
         self._pending_bytes = 0
@@ -71,7 +71,8 @@ class Reply:
         self._silent = False
         self.persistent = persistent
         """Whether the connection goes on after this response."""
-        self.wants_trailers = wants_trailers
+        self.head = b""
+        """As it was sent."""
         self.started = False
         self.status = 0
         self.body_bytes = 0
@@ -101,7 +102,8 @@ class Reply:
             framed += b"Connection: close\r\n"
         elif minor == 0:
             framed += b"Connection: keep-alive\r\n"
-        self._send(b"%b%b\r\n" % (head, framed))
+        self.head = b"%b%b\r\n" % (head, framed)
+        self._send(self.head)
 
     def piece(self, data: bytes) -> None:
         """Send some of the body."""
@@ -116,9 +118,9 @@ class Reply:
             self._send(data)
 
     def end(self, trailers: Fields) -> None:
-        """Send what ends the body."""
+        """Send what ends the body; *trailers* go with chunks only."""
         if self._chunked:
-            if len(trailers) and self.wants_trailers:
+            if len(trailers):
                 self._send(b"0\r\n%b\r\n" % trailers.encode())
             else:
                 self._send(LAST_CHUNK)

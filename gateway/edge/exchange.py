@@ -8,17 +8,19 @@ buffer empties: there is no task, so nothing to cancel.
 from http import HTTPStatus
 from typing import Protocol, assert_never
 
-from gateway.edge import asking, forwarding
-from gateway.edge.asking import Asking, Bypassing, Cacheable
+from gateway.edge import asking, forwarding, shelving
+from gateway.edge.account import account
+from gateway.edge.asked import Asking, Bypassing, Cacheable
 from gateway.edge.collapse import Fetch, Fetches
 from gateway.edge.deliver import Reply, compose
+from gateway.edge.passes import RepeatedPass
 from gateway.edge.select import select
 from gateway.edge.site import Site
 from gateway.errors import ExchangeFailed, GatewayError, OriginSpokeNonsense
 from gateway.origin.request import OriginRequest
 from gateway.origin.upload import Upload
-from gateway.policy import downstream, invalidation, outcome
-from gateway.policy.age import current_age
+from gateway.policy import downstream, invalidation, outcome, validation
+from gateway.policy.age import arrived, current_age
 from gateway.policy.outcome import Word
 from gateway.policy.reuse import Deliver, Forwarded, Refuse, Validate
 from gateway.policy.reuse import Fetch as FetchVerdict
@@ -67,9 +69,10 @@ class Client(Protocol):
 class Exchange:
     """Answers one request of one client."""
 
-    __slots__ = ("_asked", "_client", "_collapsed", "_error", "_fetch", "_fetches", "_forwarded",
-                 "_over", "_site", "_started", "_tunnel", "_upload", "_why", "_word", "head",
-                 "position", "reply")  # fmt: skip
+    __slots__ = ("_again", "_asked", "_client", "_collapsed", "_fetch", "_fetches",
+                 "_forwarded", "_keeping", "_over", "_requested", "_site", "_tunnel", "_upload",
+                 "_why", "error", "head", "position", "reply", "route", "started",
+                 "word")  # fmt: skip
 
     def __init__(
         self,
@@ -85,69 +88,100 @@ class Exchange:
         self._fetches = fetches
         self._client = client
         self._asked = asked
-        self._started = site.monotonic()
-        self._word = Word.BYPASS
         self._why: Forwarded | None = None
         self._collapsed = False
-        self._error = ""
         self._over = False
         self._tunnel = False
         self._upload: Upload | None = None
         self._forwarded: OriginRequest | None = None
         self._fetch: Fetch | None = None
+        self._again: RepeatedPass | None = None
+        self._keeping: shelving.Keeping | None = None
+        self._requested = 0.0
         self.head = head
+        self.route = asked.route
         self.position = 0
-        transfer = head.fields.get(b"te")
-        self.reply = Reply(
-            client,
-            persistent=persistent,
-            wants_trailers=transfer is not None and b"trailers" in elements(transfer.lower()),
-        )
+        self.reply = Reply(client, persistent=persistent)
+        self.started = site.monotonic()
+        """Monotonic seconds."""
+        self.word = Word.BYPASS
+        self.error = ""
+        """What went wrong, in a word; empty while nothing did."""
         site.counters.exchanges_running += 1
 
-    def start(self, upload: Upload | None) -> None:
-        """Begin to answer; *upload* is the request's body, None when there is none."""
+    def start(self, raw: bytes, upload: Upload | None) -> None:
+        """Begin to answer the request whose head is *raw*.
+
+        *upload* is its body, None when there is none.
+        """
         asked = self._asked
         self._upload = upload
         if isinstance(asked, Bypassing):
             self._why = asked.why
-            self._relay()
+            self._relay(raw)
             return
         match asked.verdict:
             case Deliver() as verdict:
                 self._deliver(verdict.stored, Word.HIT)
             case Refuse():
-                self._word = Word.PASS
+                self.word = Word.PASS
                 self._answer_error(
                     HTTPStatus.GATEWAY_TIMEOUT, "only-if-cached", "nothing suitable is stored"
                 )
             case Validate() as verdict:
-                self._join(asked, verdict.stored, verdict.why)
+                self._join(raw, asked, verdict.stored, verdict.why)
             case FetchVerdict() as verdict:
-                self._join(asked, None, verdict.why)
+                self._join(raw, asked, None, verdict.why)
             case _:
                 assert_never(asked.verdict)
 
     # Past the cache: the exchange takes the origin's response itself.
 
-    def _relay(self) -> None:
+    def _relay(self, raw: bytes) -> None:
         head = self.head
-        pool = self._site.pools[self._asked.route.origin]
-        raw = forwarding.request_head(
+        pool = self._site.pools[self.route.origin]
+        upload = self._upload
+        upgrade = forwarding.upgrade(head)
+        before_client = forwarding.request_head(
             head,
             self._fields_for_origin(),
-            self._client.address,
             pool.authority(head.host),
-            EMPTY if self._upload is None else self._upload.framing,
-            upgrade=forwarding.upgrade(head),
+            EMPTY if upload is None else upload.framing,
+            upgrade=upgrade,
         )
-        forwarded = pool.request(head.method, raw, self._upload, self)
+        if upload is None and head.method in SAFE and upgrade is None and self.reply.persistent:
+            key = self._asked.key if isinstance(self._asked, Cacheable) else None
+            again = RepeatedPass(head, self._asked, key, before_client)
+            self._site.passes.note(raw, again)
+            self._again = again
+        self._forward(before_client)
+
+    def start_again(self, again: RepeatedPass) -> None:
+        """Begin to answer a request that was forwarded just now, byte for byte."""
+        self._again = again
+        asked = again.asked
+        if isinstance(asked, Bypassing):
+            self._why = asked.why
+        else:
+            assert not isinstance(asked.verdict, Deliver | Refuse)
+            self._why = asked.verdict.why
+            self.word = Word.PASS
+        self._forward(again.before_client)
+
+    def _forward(self, before_client: bytes) -> None:
+        head = self.head
+        self._requested = self._site.clock()
+        forwarded = self._site.pools[self.route.origin].request(
+            head.method,
+            before_client + forwarding.of_client(self._client.address, head.host),
+            self._upload,
+            self,
+        )
         if not self._over:
             self._forwarded = forwarded
 
     def _fields_for_origin(self) -> Fields:
-        asked = self._asked
-        if isinstance(asked, Cacheable) and asked.route.cache.scope is Scope.PUBLIC:
+        if isinstance(self._asked, Cacheable) and self.route.cache.scope is Scope.PUBLIC:
             # What everybody shares must not have been made for somebody.
             return self.head.fields.without(forwarding.CREDENTIALS)
         return self.head.fields
@@ -161,18 +195,77 @@ class Exchange:
         lines = forwarding.end_to_end(head.fields).encode()
         self._client.write(b"HTTP/1.1 %d %b\r\n%b\r\n" % (head.status, head.reason, lines))
 
+    def take_whole(self, head: ResponseHead, body: Sized, data: bytes) -> None:
+        """Answer with a response that came in one go."""
+        again = self._again
+        if again is None:
+            self.take_head(head, body)
+            self.take_piece(data)
+            self.take_end(NONE)
+            return
+        reply = self.reply
+        # Identity: the origin's connection knows heads that it has read before.
+        if again.response is head:
+            reply.started = True
+            reply.status = head.status
+            reply.body_bytes = len(data)
+            self._client.write(again.answer_head + data)
+            self._finish()
+            return
+        self.take_head(head, body)
+        if self._keeping is None and reply.persistent:
+            again.response = head
+            again.answer_head = reply.head
+        self.take_piece(data)
+        self.take_end(NONE)
+
     def take_head(self, head: ResponseHead, body: Framing) -> None:
         """Begin the answer with the origin's response."""
         if head.status == 101:
             self._open_tunnel(head)
             return
-        rules = self._asked.route.cache
-        fields = head.fields
-        if self.head.method in SAFE or not rules.enabled:
-            fields = downstream.fields_for_client(fields, rules, None, head.status)
-        if self.head.method not in SAFE:
+        rules = self.route.cache
+        method = self.head.method
+        if method not in SAFE:
             self._invalidate(head)
-        self._start_reply(head, fields, body, None)
+            fields = head.fields
+            if not rules.enabled:
+                fields = downstream.fields_for_client(fields, rules, None, head.status)
+            self._start_reply(head, fields, body, None)
+            return
+        kept = None
+        if isinstance(self._asked, Cacheable):
+            kept = self._consider(self._asked, head, body)
+        fields = downstream.fields_for_client(
+            head.fields, rules, None if kept is None else kept.lifetime, head.status
+        )
+        self._start_reply(head, fields, body, kept)
+
+    def _consider(
+        self, asked: Cacheable, head: ResponseHead, body: Framing
+    ) -> StoredResponse | None:
+        """Look at what passed the cache by, although it had been asked.
+
+        What the next request for it may wait for is kept after all; what came for a HEAD
+        tells about a stored response (RFC 9111 section 4.3.5). Returns what will be stored,
+        still without its body.
+        """
+        site = self._site
+        rules = self.route.cache
+        arrival = arrived(head.fields, self._requested, site.clock())
+        if self.head.method == b"HEAD":
+            verdict = asked.verdict
+            if isinstance(verdict, Validate):
+                stored = verdict.stored
+                fresh = validation.freshened_by_head(stored, head, rules, arrival, self.head.fields)
+                shelving.replace(site, asked.key, stored, fresh, rules)
+            return None
+        self._keeping = shelving.consider(site, self.head, head, body, rules, arrival)
+        if self._keeping is None:
+            return None
+        self._fetches.remember_together(asked.key)
+        self.word = Word.MISS
+        return self._keeping.preview
 
     def _invalidate(self, head: ResponseHead) -> None:
         """Forget what an unsafe request made wrong (RFC 9111 section 4.4)."""
@@ -186,8 +279,10 @@ class Exchange:
         if self._tunnel:
             self.reply.body_bytes += len(data)
             self._client.write(data)
-        else:
-            self.reply.piece(data)
+            return
+        self.reply.piece(data)
+        if self._keeping is not None and not self._keeping.add(data):
+            self._keeping = None
 
     def take_break(self) -> None:
         """Send what has come so far; hold the origin back while the client takes no more."""
@@ -201,7 +296,10 @@ class Exchange:
             self._close()
             self._client.close_tunnel()
             return
-        self.reply.end(trailers)
+        if self._keeping is not None:
+            assert isinstance(self._asked, Cacheable)
+            shelving.keep(self._site, self._asked.key, self._keeping.complete())
+        self._end_reply(trailers)
         self._finish()
 
     def take_failure(self, error: GatewayError) -> None:
@@ -233,33 +331,39 @@ class Exchange:
 
     # Through the cache: the exchange reads along with a fetch.
 
-    def _join(self, asked: Cacheable, stored: StoredResponse | None, why: Forwarded) -> None:
+    def _join(
+        self, raw: bytes, asked: Cacheable, stored: StoredResponse | None, why: Forwarded
+    ) -> None:
         self._why = why
-        if self.head.method != b"GET":
-            # A response to HEAD has no body to store; it is asked for as it is.
-            self._word = Word.PASS
-            self._relay()
-            return
         fetches = self._fetches
-        apart = fetches.apart(asked.key)
-        fetch = None if apart else fetches.find(asked.key, self.head)
+        if self.head.method != b"GET" or fetches.apart(asked.key):
+            # A response to HEAD has no body to store, and what was found unfit to be shared
+            # goes side by side: both are asked for as they are.
+            self.word = Word.PASS
+            self._relay(raw)
+            return
+        fetch = fetches.find(asked.key, self.head)
         if fetch is not None:
             self._collapsed = True
             self._site.counters.collapsed += 1
             self._fetch = fetch
             fetch.join(self)
             return
-        fetch = Fetch(self._site, fetches, asked.key, self.head, asked.route.cache, stored)
+        # To be stored it has to come whole; whether this client has it already is for us to
+        # find out.
+        fetch = Fetch(
+            self._site,
+            fetches,
+            asked.key,
+            self.head,
+            self._fields_for_origin().without(_CONDITIONS),
+            self.route,
+            stored,
+        )
         self._fetch = fetch
-        if not apart:
-            fetches.add(asked.key, fetch)
+        fetches.add(asked.key, fetch)
         fetch.join(self)
-        fields = self._fields_for_origin()
-        if not apart:
-            # To be stored it has to come whole; whether this client has it already is for
-            # us to find out.
-            fields = fields.without(_CONDITIONS)
-        fetch.start(asked.route.origin, fields, self._client.address)
+        fetch.start(self._client.address)
 
     def fetch_interim(self, head: ResponseHead) -> None:
         """Pass a 1xx response on."""
@@ -271,13 +375,13 @@ class Exchange:
         assert response is not None
         assert fetch.body is not None
         stale = isinstance(self._asked, Cacheable) and isinstance(self._asked.verdict, Validate)
-        rules = self._asked.route.cache
+        rules = self.route.cache
         preview = fetch.preview()
         if preview is None:
-            self._word = Word.PASS
+            self.word = Word.PASS
             fields = downstream.fields_for_client(response.fields, rules, None, response.status)
         else:
-            self._word = Word.EXPIRED if stale or self._why is Forwarded.STALE else Word.MISS
+            self.word = Word.EXPIRED if stale or self._why is Forwarded.STALE else Word.MISS
             status, reason, lines, _ = select(self.head, preview, rules)
             if status == 304:
                 fetch.leave(self)
@@ -304,7 +408,7 @@ class Exchange:
         self._fetch = None
         self._collapsed = False
         stored = asked.verdict.stored if isinstance(asked.verdict, Validate) else None
-        self._join(asked, stored, self._why)
+        self._join(b"", asked, stored, self._why)
 
     def fetch_failed(self, error: GatewayError) -> None:
         """Say what went wrong, or break off what had begun."""
@@ -327,18 +431,18 @@ class Exchange:
         if self.position != position:
             fetch.taken()
         if fetch.ended and fetch.take(self.position) is None:
-            self.reply.end(fetch.trailers)
+            self._end_reply(fetch.trailers)
             self._finish()
 
     # The answer.
 
     def _deliver(self, stored: StoredResponse, word: Word) -> None:
         """Answer with a stored response."""
-        self._word = word
+        self.word = word
         asked = self._asked
         if isinstance(asked, Cacheable) and asked.shelf is not None:
             asked.shelf.visited = True
-        status, reason, lines, body = select(self.head, stored, asked.route.cache)
+        status, reason, lines, body = select(self.head, stored, self.route.cache)
         now = self._site.clock()
         age = current_age(stored.arrival, now)
         lines = (*lines, line(b"Age", b"%d" % age))
@@ -361,6 +465,14 @@ class Exchange:
             collapsed=self._collapsed,
         )
 
+    def _end_reply(self, trailers: Fields) -> None:
+        """Send what ends the body; trailers only to those who said that they take them."""
+        if len(trailers):
+            coding = self.head.fields.get(b"te")
+            if coding is None or b"trailers" not in elements(coding.lower()):
+                trailers = NONE
+        self.reply.end(trailers)
+
     def _start_reply(
         self, head: ResponseHead, fields: Fields, body: Framing, kept: StoredResponse | None
     ) -> None:
@@ -381,7 +493,7 @@ class Exchange:
         length: int | None,
         cache_status: bytes,
     ) -> None:
-        head = compose(status, reason, lines, self._word, cache_status, self._site.clock())
+        head = compose(status, reason, lines, self.word, cache_status, self._site.clock())
         if self._upload is not None and not self._upload.ended:
             # What is left of the body won't be read as a request.
             self.reply.persistent = False
@@ -395,9 +507,9 @@ class Exchange:
         )
 
     def _fail(self, error: GatewayError) -> None:
-        origin = self._asked.route.origin
+        origin = self.route.origin
         reason = error.reason if isinstance(error, ExchangeFailed) else "truncated"
-        self._error = reason
+        self.error = reason
         request = f"{self.head.method.decode()} {self.head.target.path.decode()}"
         self._site.trouble(origin, reason, f"the origin {error} ({request})")
         if self.reply.started:
@@ -434,15 +546,15 @@ class Exchange:
     def upload_stalled(self) -> None:
         """Give up on a client that stopped sending its body."""
         self._let_go()
-        self._error = "client-too-slow"
-        self._answer_error(HTTPStatus.REQUEST_TIMEOUT, self._error, "the body took too long")
+        self.error = "client-too-slow"
+        self._answer_error(HTTPStatus.REQUEST_TIMEOUT, self.error, "the body took too long")
 
     def client_left(self) -> None:
         """Let go: there is nobody to answer."""
         if self._over:
             return
         self._let_go()
-        self._error = self._error or "client-left"
+        self.error = self.error or "client-left"
         if not self.reply.started:
             self.reply.status = _CLIENT_CLOSED_REQUEST
         self._account()
@@ -471,34 +583,7 @@ class Exchange:
             self._site.counters.exchanges_running -= 1
 
     def _account(self) -> None:
-        site = self._site
-        route = self._asked.route
-        reply = self.reply
-        labels = (route.name, self._word.value, reply.status // 100)
-        site.counters.requests[labels] += 1
-        site.counters.body_bytes[labels] += reply.body_bytes
-        log = site.access_log
-        if log is not None:
-            head = self.head
-            log.write(
-                (
-                    site.clock(),
-                    self._client.address.decode(),
-                    head.method,
-                    head.target.encode(),
-                    head.host,
-                    head.minor,
-                    reply.status,
-                    reply.body_bytes,
-                    site.monotonic() - self._started,
-                    route.name,
-                    self._word.value,
-                    route.origin,
-                    self._error,
-                    head.fields.get(b"user-agent") or b"",
-                    head.fields.get(b"referer") or b"",
-                )
-            )
+        account(self._site, self, self._client.address)
 
 
 def _announced_length(fields: Fields) -> int | None:

@@ -7,7 +7,7 @@ on by `asking.ask`, like every request.
 
 from typing import Protocol
 
-from gateway.edge.asking import Cacheable
+from gateway.edge.asked import Cacheable
 from gateway.edge.deliver import encode_lines
 from gateway.edge.heads import LoggedRequest, RepeatedHead, without_cookie
 from gateway.edge.select import select
@@ -112,7 +112,7 @@ class FastLane:
             logged,
             by_cookie=by_cookie,
         )
-        key = raw if by_cookie else without_cookie(raw) or raw
+        key = raw if by_cookie else without_cookie(raw)
         site.heads.admit(key, entry)
         asked.shelf.visited = True
         age = verdict.age

@@ -85,21 +85,20 @@ def via(fields: Fields, minor: int) -> bytes:
 def request_head(
     request: RequestHead,
     fields: Fields,
-    client: bytes,
     host: bytes,
     body: Framing,
     *,
     upgrade: bytes | None = None,
 ) -> bytes:
-    """Return the head of *request* as it goes to the origin, with *fields* for its own.
+    """Return the head of *request* as it goes to the origin, all but what `of_client` adds.
 
-    *client* is the address of whoever is connected to us, *host* the Host sent. With
-    *upgrade*, the connection is asked to become that protocol.
+    *fields* go for its own, *host* as the Host. With *upgrade*, the connection is asked to
+    become that protocol.
     """
-    gone = hop_by_hop(fields) | _OURS_TO_SAY | {b"via"}
-    kept = [item for item in fields.lines if item[0] not in gone]
-    lines = [b"%b %b HTTP/1.1\r\nHost: %b\r\n" % (request.method, request.target.encode(), host)]
-    lines += [b"%b: %b\r\n" % (name, value) for _, name, value in kept]
+    gone = _gone_on_the_way(fields)
+    lines = [
+        b"%b: %b\r\n" % (name, value) for lower, name, value in fields.lines if lower not in gone
+    ]
     if isinstance(body, Chunked):
         lines.append(b"Transfer-Encoding: chunked\r\n")
     elif isinstance(body, Sized) and (
@@ -108,13 +107,31 @@ def request_head(
         lines.append(b"Content-Length: %d\r\n" % body.length)
     if upgrade is not None:
         lines.append(b"Connection: Upgrade\r\nUpgrade: %b\r\n" % upgrade)
-    quoted_client = b'"[%b]"' % client if b":" in client else client
-    lines.append(
-        b"Via: %b\r\nX-Forwarded-For: %b\r\nX-Forwarded-Proto: http\r\n"
-        b'X-Forwarded-Host: %b\r\nForwarded: for=%b;host="%b";proto=http\r\n\r\n'
-        % (via(fields, request.minor), client, request.host, quoted_client, request.host)
+    return b"%b %b HTTP/1.1\r\nHost: %b\r\n%bVia: %b\r\n" % (
+        request.method,
+        request.target.encode(),
+        host,
+        b"".join(lines),
+        via(fields, request.minor),
     )
-    return b"".join(lines)
+
+
+def of_client(address: bytes, host: bytes) -> bytes:
+    """Return what a head for the origin ends with: who is connected to us, and by what name."""
+    return (
+        b"X-Forwarded-For: %b\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Host: %b\r\n"
+        b'Forwarded: for=%b;host="%b";proto=http\r\n\r\n'
+        % (address, host, b'"[%b]"' % address if b":" in address else address, host)
+    )
+
+
+_GONE_FROM_REQUESTS = HOP_BY_HOP | _OURS_TO_SAY | {b"via"}
+
+
+def _gone_on_the_way(fields: Fields) -> frozenset[bytes]:
+    if fields.get(b"connection") is None:
+        return _GONE_FROM_REQUESTS
+    return _GONE_FROM_REQUESTS | hop_by_hop(fields)
 
 
 def upgrade(request: RequestHead) -> bytes | None:
@@ -137,12 +154,17 @@ def upgrade(request: RequestHead) -> bytes | None:
     return wanted
 
 
+_GONE_FROM_RESPONSES = HOP_BY_HOP | {b"content-length", b"via"}
+
+
 def response_lines(fields: Fields, minor: int) -> tuple[FieldLine, ...]:
     """Return the field lines of an origin's response that go on to the client.
 
     Content-Length is left out: whoever delivers the body says how it is framed.
     """
-    gone = hop_by_hop(fields) | {b"content-length", b"via"}
+    gone = _GONE_FROM_RESPONSES
+    if fields.get(b"connection") is not None:
+        gone = gone | hop_by_hop(fields)
     kept = [item for item in fields.lines if item[0] not in gone]
     kept.append((b"via", b"Via", via(fields, minor)))
     return tuple(kept)

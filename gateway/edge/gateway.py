@@ -57,7 +57,7 @@ class Gateway:
     def _sweep(self) -> None:
         """Look for deadlines that passed."""
         loop = asyncio.get_running_loop()
-        self.site.watch.sweep(loop.time())
+        self.site.watch.sweep(self.site.monotonic())
         self._timers[1:] = [loop.call_later(RESOLUTION, self._sweep)]
 
     async def drain(self, limit: float) -> None:

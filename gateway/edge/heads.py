@@ -9,6 +9,8 @@ The table is two generations of bounded size, and a head is admitted when it com
 second time: a flood of heads that never return displaces nothing that does.
 """
 
+import re
+
 from gateway.clock import Stamp
 from gateway.counters import Counters, RequestLabels
 from gateway.policy.stored import StoredResponse
@@ -22,15 +24,30 @@ _REMEMBERED_STRANGERS = 65_536
 LoggedRequest = tuple[bytes, bytes, bytes, int, str, bytes, bytes]
 """(method, target, host, status, origin, user agent, referer)."""
 
-_COOKIE = b"\r\nCookie: "
+_COOKIE_LINE = re.compile(rb"\r\n[Cc]ookie: [ -~]*(?=\r\n)")
 
 
 class RepeatedHead:
     """One head and the answer that is ready for it."""
 
-    __slots__ = ("after_age", "before_age", "body", "body_bytes", "by_cookie", "hits", "labels",
-                 "large_body", "log", "shelf", "stamp", "stored", "until", "weight",
-                 "wire")  # fmt: skip
+    __slots__ = (
+        "after_age",
+        "before_age",
+        "body",
+        "body_bytes",
+        "by_cookie",
+        "head_bytes",
+        "hits",
+        "labels",
+        "large_body",
+        "log",
+        "shelf",
+        "stamp",
+        "stored",
+        "until",
+        "weight",
+        "wire",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -65,6 +82,8 @@ class RepeatedHead:
         """A body too large to be copied behind its head."""
         self.hits = 0
         """Answers given since they were last counted."""
+        self.head_bytes = 0
+        """The length of the head, less a Cookie line that doesn't matter."""
         self.weight = 0
 
 
@@ -83,10 +102,28 @@ class RepeatedHeads:
         self._touched: list[RepeatedHead] = []
 
     def find(self, head: bytes) -> RepeatedHead | None:
-        """Return the entry for *head*, or for *head* without its cookie; it may be outdated."""
-        entry = self.young.get(head)
-        if entry is None and (entry := self._old.get(head)) is not None:
+        """Return the entry for *head*, which isn't in `young`; it may be outdated.
+
+        A Cookie line that doesn't matter is left out of account.
+        """
+        entry = self._old.get(head)
+        if entry is not None:
             self._put(head, entry)
+            return entry
+        cookie = _cookie_line(head)
+        if cookie is None:
+            return None
+        start, end = cookie.span()
+        bare = head[:start] + head[end:]
+        entry = self.young.get(bare)
+        if entry is None:
+            entry = self._old.get(bare)
+            if entry is None:
+                return None
+            self._put(bare, entry)
+        if entry.by_cookie:
+            return None
+        self._counters.received_bytes += end - start
         return entry
 
     def admit(self, head: bytes, entry: RepeatedHead) -> None:
@@ -99,6 +136,7 @@ class RepeatedHeads:
                 self._strangers.clear()
             self._strangers.add(mark)
             return
+        entry.head_bytes = len(head)
         entry.weight = len(head) + 2 * len(entry.before_age) + 1000
         self._put(head, entry)
 
@@ -122,6 +160,7 @@ class RepeatedHeads:
             if entry.hits:
                 requests[entry.labels] += entry.hits
                 body_bytes[entry.labels] += entry.hits * entry.body_bytes
+                self._counters.received_bytes += entry.hits * entry.head_bytes
                 entry.hits = 0
         self._touched.clear()
 
@@ -133,16 +172,16 @@ class RepeatedHeads:
         self._young_bytes = 0
 
 
-def without_cookie(head: bytes) -> bytes | None:
-    """Return *head* less its one Cookie line; None when there is none, or a doubtful one."""
-    start = head.find(_COOKIE)
-    if start < 0:
-        return None
-    end = head.find(b"\r", start + 10)
-    value = head[start + 10 : end]
-    # Anything but visible characters and spaces is for the parser to judge.
-    if not value.isascii() or not value.decode("ascii").isprintable():
-        return None
-    if head[end : end + 2] != b"\r\n":
-        return None
-    return head[:start] + head[end:]
+def _cookie_line(head: bytes) -> re.Match[bytes] | None:
+    """Return where the first Cookie line of *head* is; None when there is none.
+
+    Anything but visible characters and spaces in it is for the parser to judge.
+    """
+    at = head.find(b"ookie: ")
+    return _COOKIE_LINE.match(head, at - 3) if at > 3 else None
+
+
+def without_cookie(head: bytes) -> bytes:
+    """Return *head* less its first Cookie line, if it has one."""
+    cookie = _cookie_line(head)
+    return head if cookie is None else head[: cookie.start()] + head[cookie.end() :]

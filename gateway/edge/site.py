@@ -11,6 +11,7 @@ from gateway.clock import Stamp, Watch
 from gateway.counters import Counters
 from gateway.edge.heads import RepeatedHeads
 from gateway.edge.interfaces import AccessLog
+from gateway.edge.passes import RepeatedPasses
 from gateway.edge.snapshot import Snapshot
 from gateway.origin.pool import OriginPool
 from gateway.policy.rules import Scope
@@ -40,17 +41,18 @@ class Site:
         *,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        loop = asyncio.get_running_loop()
-        self.monotonic = loop.time
+        # Not the loop's time, which stands still in whole milliseconds.
+        self.monotonic = time.monotonic
         self.clock = clock
         self.snapshot = snapshot
         self.counters = counters
         self.access_log = access_log
         self.background = Background()
-        self.watch = Watch(loop.time())
+        self.watch = Watch(time.monotonic())
         self.stamp = Stamp(clock())
         self.memory = MemoryStore(snapshot.memory_bytes, snapshot.object_bytes)
         self.heads = RepeatedHeads(self.stamp, counters)
+        self.passes = RepeatedPasses(self.stamp)
         self.pools = {
             name: OriginPool(
                 settings,
@@ -58,7 +60,7 @@ class Site:
                 self.watch,
                 counters,
                 self.background,
-                loop.time,
+                time.monotonic,
             )
             for name, settings in snapshot.origins.items()
         }

@@ -22,7 +22,7 @@ from gateway.origin.connection import OriginConnection, ResponseTaker
 from gateway.origin.settings import OriginSettings
 from gateway.origin.upload import Upload
 from gateway.wire.fields import Fields
-from gateway.wire.framing import Framing
+from gateway.wire.framing import Framing, Sized
 from gateway.wire.message import ResponseHead
 
 _REPEATABLE = frozenset({b"GET", b"HEAD", b"OPTIONS"})
@@ -214,6 +214,16 @@ class OriginRequest:
     def take_interim(self, head: ResponseHead) -> None:
         """Pass a 1xx response on."""
         self._taker.take_interim(head)
+
+    def take_whole(self, head: ResponseHead, body: Sized, data: bytes) -> None:
+        """Pass a complete response on."""
+        lender = self._lender
+        lender.counters.origin_latency[lender.settings.name].observe(
+            lender.monotonic() - self._started
+        )
+        self._connection = None
+        self._end()
+        self._taker.take_whole(head, body, data)
 
     def take_head(self, head: ResponseHead, body: Framing) -> None:
         """Pass the response head on."""

@@ -1,0 +1,55 @@
+"""What is counted and logged when an exchange is over."""
+
+from typing import Protocol
+
+from gateway.edge.deliver import Reply
+from gateway.edge.site import Site
+from gateway.policy.outcome import Word
+from gateway.routing.route import Route
+from gateway.wire.message import RequestHead
+
+
+class Accountable(Protocol):
+    """An exchange, as far as its account is concerned."""
+
+    head: RequestHead
+    reply: Reply
+    route: Route
+    word: Word
+    started: float
+    """Monotonic seconds."""
+    error: str
+    """What went wrong, in a word; empty when nothing did."""
+
+
+def account(site: Site, exchange: Accountable, address: bytes) -> None:
+    """Count *exchange*, and log it if there is a log; *address* is the client's."""
+    route = exchange.route
+    reply = exchange.reply
+    word: str = exchange.word.value
+    labels = (route.name, word, reply.status // 100)
+    site.counters.requests[labels] += 1
+    site.counters.body_bytes[labels] += reply.body_bytes
+    log = site.access_log
+    if log is None:
+        return
+    head = exchange.head
+    log.write(
+        (
+            site.clock(),
+            address.decode(),
+            head.method,
+            head.target.encode(),
+            head.host,
+            head.minor,
+            reply.status,
+            reply.body_bytes,
+            site.monotonic() - exchange.started,
+            route.name,
+            word,
+            route.origin,
+            exchange.error,
+            head.fields.get(b"user-agent") or b"",
+            head.fields.get(b"referer") or b"",
+        )
+    )

@@ -1,0 +1,83 @@
+"""Putting responses on their shelves: as they complete, as they are validated, as they go."""
+
+from gateway.edge.site import Site
+from gateway.policy import storing
+from gateway.policy.age import Arrival
+from gateway.policy.rules import CacheRules
+from gateway.policy.stored import StoredResponse
+from gateway.wire.framing import Framing, Sized
+from gateway.wire.message import RequestHead, ResponseHead
+
+
+class Keeping:
+    """A response that is being stored while it arrives."""
+
+    __slots__ = ("_arrival", "_bytes", "_decision", "_limit", "_pieces", "_response", "preview")
+
+    def __init__(
+        self, decision: storing.Store, response: ResponseHead, arrival: Arrival, limit: int
+    ) -> None:
+        self._decision = decision
+        self._response = response
+        self._arrival = arrival
+        self._limit = limit
+        self._pieces: list[bytes] = []
+        self._bytes = 0
+        self.preview = storing.keep(decision, response, b"", arrival)
+        """What will be stored, still without its body."""
+
+    def add(self, piece: bytes) -> bool:
+        """Take some of the body; False when it has become too large to be kept."""
+        self._pieces.append(piece)
+        self._bytes += len(piece)
+        return self._bytes <= self._limit
+
+    def complete(self) -> StoredResponse:
+        """Return what arrived, whole."""
+        pieces = self._pieces
+        body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        return storing.keep(self._decision, self._response, body, self._arrival)
+
+
+def consider(
+    site: Site,
+    request: RequestHead,
+    response: ResponseHead,
+    body: Framing,
+    rules: CacheRules,
+    arrival: Arrival,
+) -> Keeping | None:
+    """Return how *response* is kept as it arrives; None when it may not or can't be."""
+    decision = storing.decide(request, response, rules, arrival)
+    if not isinstance(decision, storing.Store):
+        return None
+    limit = site.memory.max_object_bytes
+    if isinstance(body, Sized) and body.length > limit:
+        return None
+    return Keeping(decision, response, arrival, limit)
+
+
+def keep(site: Site, key: bytes, fresh: StoredResponse) -> None:
+    """Put *fresh* on its shelf, in place of the variant that it supersedes."""
+    shelf = site.memory.peek(key)
+    others = () if shelf is None else shelf.variants
+    site.memory.keep(key, storing.filed(others, fresh))
+
+
+def replace(
+    site: Site, key: bytes, stored: StoredResponse, fresh: StoredResponse, rules: CacheRules
+) -> bool:
+    """Put *fresh*, which the origin made of *stored*, in its place.
+
+    False when it says by now that it may not be kept: then neither stays.
+    """
+    shelf = site.memory.peek(key)
+    others = () if shelf is None else tuple(v for v in shelf.variants if v is not stored)
+    if storing.forbidden(fresh.status, fresh.fields, fresh.directives, rules) is None:
+        site.memory.keep(key, storing.filed(others, fresh))
+        return True
+    if others:
+        site.memory.keep(key, others)
+    else:
+        site.memory.remove(key)
+    return False
