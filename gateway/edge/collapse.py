@@ -293,7 +293,8 @@ class Fetches:
     def __init__(self, site: Site) -> None:
         self._site = site
         self._by_key: dict[bytes, list[Fetch]] = {}
-        self._apart: dict[bytes, float] = {}
+        self.side_by_side: dict[bytes, float] = {}
+        """Keys whose requests don't wait for one another, and until when (monotonic seconds)."""
 
     def find(self, key: bytes, head: RequestHead) -> Fetch | None:
         """Return a fetch that a request for *key* may wait for."""
@@ -316,22 +317,22 @@ class Fetches:
 
     def apart(self, key: bytes) -> bool:
         """Return whether requests for *key* should go side by side for now."""
-        until = self._apart.get(key)
+        until = self.side_by_side.get(key)
         if until is None:
             return False
         if until < self._site.monotonic():
-            del self._apart[key]
+            del self.side_by_side[key]
             return False
         return True
 
     def remember_apart(self, key: bytes) -> None:
         """Let requests for *key* go side by side for a while: its answers can't be shared."""
-        self._apart.pop(key, None)
-        if len(self._apart) >= _SIDE_BY_SIDE_KEYS:
-            del self._apart[next(iter(self._apart))]
-        self._apart[key] = self._site.monotonic() + _SIDE_BY_SIDE_SECONDS
+        self.side_by_side.pop(key, None)
+        if len(self.side_by_side) >= _SIDE_BY_SIDE_KEYS:
+            del self.side_by_side[next(iter(self.side_by_side))]
+        self.side_by_side[key] = self._site.monotonic() + _SIDE_BY_SIDE_SECONDS
 
     def remember_together(self, key: bytes) -> None:
         """Let requests for *key* wait for one another again."""
-        if self._apart:
-            self._apart.pop(key, None)
+        if self.side_by_side:
+            self.side_by_side.pop(key, None)

@@ -45,7 +45,11 @@ class State(Enum):
     CLOSED = "gone"
 
 
+# An attribute of an Enum class takes a detour of 60 ns in CPython 3.11.
 _IDLE = State.IDLE
+_EXCHANGING = State.EXCHANGING
+_FULL = State.FULL
+_CLOSED = State.CLOSED
 _NEVER = float("inf")
 
 
@@ -66,7 +70,7 @@ class ClientConnection(asyncio.Protocol):
         self._heads = site.heads
         self._passes = site.passes
         self._stamp = site.stamp
-        self._state = State.CLOSED
+        self._state = _CLOSED
         self._buffer = b""
         self._exchange: Exchange | None = None
         self._body: RequestBody | None = None
@@ -121,7 +125,9 @@ class ClientConnection(asyncio.Protocol):
                     self._lane.log_repeated(entry, self.address)
                 return
             passed = self._passes.find(data)
-            if passed is not None and (passed.key is None or self._fetches.apart(passed.key)):
+            if passed is not None and (
+                passed.key is None or passed.key in self._fetches.side_by_side
+            ):
                 self._site.counters.received_bytes += len(data)
                 self._pass_again(passed)
                 return
@@ -129,7 +135,7 @@ class ClientConnection(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         """Let a half-closed client have its answer (called by the event loop)."""
-        if self._state is State.EXCHANGING and self._body is None:
+        if self._state is _EXCHANGING and self._body is None:
             # RFC 9112 section 9.6: it may only have closed its sending side. We find out
             # when we write.
             assert self._exchange is not None
@@ -140,7 +146,7 @@ class ClientConnection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
         """Let go of everything (called by the event loop)."""
-        self._state = State.CLOSED
+        self._state = _CLOSED
         site = self._site
         site.watch.discard(self)
         site.left(self)
@@ -156,13 +162,13 @@ class ClientConnection(asyncio.Protocol):
         self.has_room = False
         site = self._site
         if self._state is _IDLE:
-            self._state = State.FULL
+            self._state = _FULL
         site.watch.set(self, site.monotonic() + site.snapshot.limits.send_timeout)
 
     def resume_writing(self) -> None:
         """Go on (called by the event loop)."""
         self.has_room = True
-        if self._state is State.FULL:
+        if self._state is _FULL:
             self._become_idle()
         elif self._exchange is not None:
             self.deadline = _NEVER
@@ -270,7 +276,7 @@ class ClientConnection(asyncio.Protocol):
             self._active = True
             if self._lane.deliver(self, raw, head, asked, asked.verdict, persistent=persistent):
                 return
-        self._state = State.EXCHANGING
+        self._state = _EXCHANGING
         self.deadline = _NEVER
         exchange = Exchange(site, self._fetches, self, head, asked, persistent=persistent)
         self._exchange = exchange
@@ -287,7 +293,7 @@ class ClientConnection(asyncio.Protocol):
 
     def _pass_again(self, passed: RepeatedPass) -> None:
         """Forward a head that was forwarded just now."""
-        self._state = State.EXCHANGING
+        self._state = _EXCHANGING
         self.deadline = _NEVER
         exchange = Exchange(
             self._site, self._fetches, self, passed.head, passed.asked, persistent=True
@@ -353,18 +359,18 @@ class ClientConnection(asyncio.Protocol):
         """Read on."""
         if self._upload_held:
             self._upload_held = False
-            if self._state is State.EXCHANGING:
+            if self._state is _EXCHANGING:
                 site = self._site
                 site.watch.set(self, site.monotonic() + site.snapshot.limits.send_timeout)
             self._resume_reading()
 
     def _pause_reading(self) -> None:
-        if not self._paused_reading and self._state is not State.CLOSED:
+        if not self._paused_reading and self._state is not _CLOSED:
             self._paused_reading = True
             self._transport.pause_reading()
 
     def _resume_reading(self) -> None:
-        if self._paused_reading and self._state is not State.CLOSED:
+        if self._paused_reading and self._state is not _CLOSED:
             self._paused_reading = False
             self._transport.resume_reading()
 
@@ -372,18 +378,18 @@ class ClientConnection(asyncio.Protocol):
 
     def write(self, data: bytes) -> None:
         """Send *data*; look at `has_room` before sending much."""
-        if self._state is not State.CLOSED:
+        if self._state is not _CLOSED:
             self._transport.write(data)
 
     def write_pieces(self, pieces: list[bytes]) -> None:
         """Send *pieces* in one go."""
-        if self._state is not State.CLOSED:
+        if self._state is not _CLOSED:
             self._transport.writelines(pieces)
 
     def finished(self, *, persistent: bool) -> None:
         """Note that the exchange is over and its answer sent."""
         self._exchange = None
-        if self._state is State.CLOSED:
+        if self._state is _CLOSED:
             return
         if self._body is not None or not persistent or self._site.draining:
             # An upload that was answered early: what is left of it is no request.
@@ -392,13 +398,14 @@ class ClientConnection(asyncio.Protocol):
         self._become_idle()
 
     def _become_idle(self) -> None:
-        self._state = _IDLE if self.has_room else State.FULL
+        self._state = _IDLE if self.has_room else _FULL
         site = self._site
         limits = site.snapshot.limits
         site.watch.set(
             self, site.monotonic() + (limits.idle_timeout if self.has_room else limits.send_timeout)
         )
-        self._resume_reading()
+        if self._paused_reading:
+            self._resume_reading()
         if self._buffer and self._state is _IDLE:
             self._advance()
 
@@ -407,7 +414,7 @@ class ClientConnection(asyncio.Protocol):
         exchange, self._exchange = self._exchange, None
         if exchange is not None:
             exchange.client_left()
-        if self._state is not State.CLOSED:
+        if self._state is not _CLOSED:
             self._transport.abort()
 
     def _linger(self) -> None:
@@ -446,5 +453,5 @@ class ClientConnection(asyncio.Protocol):
         """Close once all is sent."""
         self._exchange = None
         self._tunnel = None
-        if self._state is not State.CLOSED:
+        if self._state is not _CLOSED:
             self._transport.close()

@@ -514,7 +514,7 @@ class Exchange:
         self._site.trouble(origin, reason, f"the origin {error} ({request})")
         if self.reply.started:
             # Better a broken answer than one that looks whole (RFC 9112 section 8).
-            self._account()
+            account(self._site, self, self._client.address)
             self._close()
             self._client.break_off()
             return
@@ -557,7 +557,7 @@ class Exchange:
         self.error = self.error or "client-left"
         if not self.reply.started:
             self.reply.status = _CLIENT_CLOSED_REQUEST
-        self._account()
+        account(self._site, self, self._client.address)
         self._close()
 
     def _let_go(self) -> None:
@@ -573,7 +573,7 @@ class Exchange:
         fetch, self._fetch = self._fetch, None
         if fetch is not None:
             fetch.leave(self)
-        self._account()
+        account(self._site, self, self._client.address)
         self._close()
         self._client.finished(persistent=self.reply.persistent)
 
@@ -581,9 +581,6 @@ class Exchange:
         if not self._over:
             self._over = True
             self._site.counters.exchanges_running -= 1
-
-    def _account(self) -> None:
-        account(self._site, self, self._client.address)
 
 
 def _announced_length(fields: Fields) -> int | None:

@@ -56,23 +56,27 @@ class OriginPool:
         self, method: bytes, head: bytes, upload: Upload | None, taker: ResponseTaker
     ) -> OriginRequest:
         """Forward a request; *taker* hears what comes back, or why nothing does."""
-        request = OriginRequest(self, method, head, upload, taker)
-        self.submit(request)
+        now = self.monotonic()
+        request = OriginRequest(self, method, head, upload, taker, now)
+        self.submit(request, now)
         return request
 
-    def submit(self, request: OriginRequest) -> None:
-        """Attach a connection to *request* now or later, or let it give up."""
-        newest_wanted = _IDLE_SECONDS if request.repeatable else _FRESH_SECONDS
-        oldest = self.monotonic() - newest_wanted
-        while self._idle:
-            connection = self._idle[-1]
+    def submit(self, request: OriginRequest, now: float) -> None:
+        """Attach a connection to *request* now or later, or let it give up.
+
+        *now* is in monotonic seconds.
+        """
+        idle = self._idle
+        oldest = now - (_IDLE_SECONDS if request.repeatable else _FRESH_SECONDS)
+        while idle:
+            connection = idle[-1]
             if connection.usable and connection.idle_since >= oldest:
-                self._idle.pop()
-                request.attach(connection)
+                idle.pop()
+                request.attach(connection, now)
                 return
             if connection.usable and not request.repeatable:
                 break
-            self._idle.pop()
+            idle.pop()
             connection.close()
         if self._open < self.settings.max_connections:
             self._open += 1
@@ -124,15 +128,17 @@ class OriginPool:
         if request.over:
             self.release(connection)
         else:
-            request.attach(connection)
+            request.attach(connection, self.monotonic())
 
     def release(self, connection: OriginConnection) -> None:
         """Take back a connection that can carry another exchange."""
-        request = self._next_waiting()
-        if request is not None:
-            request.attach(connection)
-            return
-        connection.idle_since = self.monotonic()
+        now = self.monotonic()
+        if self._waiting:
+            request = self._next_waiting()
+            if request is not None:
+                request.attach(connection, now)
+                return
+        connection.idle_since = now
         self._idle.append(connection)
 
     def closed(self, connection: OriginConnection) -> None:
