@@ -67,6 +67,13 @@ def read_plan(arguments: Sequence[str], environ: Mapping[str, str]) -> Plan:
             metavar="HOST:PORT",
             help=f"where the {what} listens, also {variable} (default: {default})",
         )
+    parser.add_argument(
+        "--workers",
+        default=environ.get("GATEWAY_WORKERS") or "1",
+        metavar="N",
+        help="the gateway's worker processes, also GATEWAY_WORKERS (default: 1, so that what "
+        "one request left in memory is there for the next)",
+    )
     parser.add_argument("--state-dir", type=Path, default=ROOT / ".state", metavar="DIR")
     parser.add_argument("--rules", type=Path, default=ROOT / "rules.yaml", metavar="FILE")
     options = parser.parse_args(arguments)
@@ -77,7 +84,10 @@ def read_plan(arguments: Sequence[str], environ: Mapping[str, str]) -> Plan:
     # The children run in the root of the project, wherever we were called.
     state_dir = options.state_dir.absolute()
     state = ("--state-dir", str(state_dir))
-    listen = ("--listen", options.gateway_listen, "--admin", options.gateway_admin)
+    listen = (
+        *("--listen", options.gateway_listen, "--admin", options.gateway_admin),
+        *("--workers", options.workers),
+    )
     python = (sys.executable, "-m")
     return Plan(
         places=places,

@@ -12,7 +12,6 @@ from gateway.control.channel import Settings
 from gateway.counters import Counters
 from gateway.edge.gateway import Gateway
 
-
 _COLLECTED_AFTER = (50_000, 50, 100)
 """Containers made and not freed, before the collector looks at the young ones, and so on.
 A request leaves no cycles behind, so looking often finds nothing; and a look at everything

@@ -29,6 +29,8 @@ _PIPELINE_BYTES = 64 * 1024
 """What may wait behind a request that is being answered."""
 _ROOM_BYTES = 512 * 1024
 """What may wait for a client to take it before its origin is held back."""
+_FIRST_REQUEST_SECONDS = 1.0
+"""For a client that has just connected when the worker is told to drain."""
 _LINGER_SECONDS = 2.0
 _LINGER_BYTES = 4 * 1024 * 1024
 
@@ -79,7 +81,8 @@ class ClientConnection(asyncio.Protocol):
         self._upload_held = False
         self._paused_reading = False
         self._lingered = 0
-        self._active = False
+        self._active: bool | None = None
+        """Whether a request came since the deadline was set; None before the first."""
         self._advancing = False
         self._half_closed = False
         self.has_room = True
@@ -259,6 +262,7 @@ class ClientConnection(asyncio.Protocol):
     def _begin(self, raw: bytes) -> None:
         """Answer the request whose head is *raw*, now or when the origin has answered."""
         site = self._site
+        self._active = True
         limits = site.snapshot.limits
         site.counters.received_bytes += len(raw)
         refusal.check_size(raw, limits)
@@ -272,10 +276,12 @@ class ClientConnection(asyncio.Protocol):
             )
         asked = asking.ask(site, head, has_body=has_body)
         persistent = self._persists(head)
-        if isinstance(asked, Cacheable) and isinstance(asked.verdict, Deliver):
-            self._active = True
-            if self._lane.deliver(self, raw, head, asked, asked.verdict, persistent=persistent):
-                return
+        if (
+            isinstance(asked, Cacheable)
+            and isinstance(asked.verdict, Deliver)
+            and self._lane.deliver(self, raw, head, asked, asked.verdict, persistent=persistent)
+        ):
+            return
         self._state = _EXCHANGING
         self.deadline = _NEVER
         exchange = Exchange(site, self._fetches, self, head, asked, persistent=persistent)
@@ -433,7 +439,11 @@ class ClientConnection(asyncio.Protocol):
 
     def drain(self) -> None:
         """Close if nothing is being answered; else after that."""
-        if self._state in (State.IDLE, State.FULL, State.RECEIVING):
+        if self._state is _IDLE and self._active is None:
+            # Its first request may be on its way: a client doesn't repeat that by itself.
+            site = self._site
+            site.watch.set(self, site.monotonic() + _FIRST_REQUEST_SECONDS)
+        elif self._state in (State.IDLE, State.FULL):
             self._transport.close()
 
     # A tunnel, after 101 (Switching Protocols).

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from gateway.edge.asked import Cacheable
 from gateway.edge.deliver import encode_lines
-from gateway.edge.heads import LoggedRequest, RepeatedHead, without_cookie
+from gateway.edge.heads import COPIED_BODY_BYTES, LoggedRequest, RepeatedHead, without_cookie
 from gateway.edge.select import select
 from gateway.edge.site import Site
 from gateway.policy import outcome
@@ -18,9 +18,6 @@ from gateway.policy.outcome import Word
 from gateway.policy.reuse import Deliver
 from gateway.wire.message import RequestHead
 
-_COPIED_BODY_BYTES = 16 * 1024
-"""A body up to this size is kept behind its head, ready in one piece: copying it once a
-second is cheaper than a second write for each hit."""
 _MARGIN_SECONDS = 2.0
 """Prepared answers are used no closer to their end than this, because the second they are
 prepared for may be a late one; nearer to it every request is judged by the exact time."""
@@ -57,7 +54,7 @@ class FastLane:
             outcome.cache_status(ttl=entry.stored.lifetime - age),
             entry.after_age,
         )
-        if len(entry.body) <= _COPIED_BODY_BYTES:
+        if len(entry.body) <= COPIED_BODY_BYTES:
             entry.wire = head + entry.body
         else:
             entry.wire = head
@@ -122,7 +119,7 @@ class FastLane:
             outcome.cache_status(ttl=stored.lifetime - age),
             entry.after_age,
         )
-        if len(body) <= _COPIED_BODY_BYTES:
+        if len(body) <= COPIED_BODY_BYTES:
             client.write(answer + body)
         else:
             client.write_pieces([answer, body])

@@ -18,6 +18,8 @@ from gateway.edge.snapshot import Snapshot
 BACKLOG = 4096
 """Connections that may wait to be accepted; the kernel's own limit may be lower."""
 
+_TURNS = 3
+
 
 class Gateway:
     """Serves one listening socket by the rules of a snapshot."""
@@ -65,6 +67,10 @@ class Gateway:
         site = self.site
         site.draining = True
         site.heads.clear()
+        # What the kernel has accepted or received already is still ours to answer: each turn
+        # of the loop takes all of it in, first the connections, then their requests.
+        for _ in range(_TURNS):
+            await asyncio.sleep(0)
         if self._server is not None:
             self._server.close()
         for connection in tuple(site.connections):

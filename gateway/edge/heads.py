@@ -17,8 +17,13 @@ from gateway.policy.stored import StoredResponse
 from gateway.storage.interface import Shelf
 
 GENERATION_HEADS = 16_384
-GENERATION_BYTES = 16 * 1024 * 1024
+GENERATION_BYTES = 24 * 1024 * 1024
+"""What the heads of one generation and the answers prepared for them may take; this is
+beside what the memory tier counts."""
 MAX_HEAD_BYTES = 4 * 1024
+COPIED_BODY_BYTES = 16 * 1024
+"""A body up to this size is kept behind its head, ready in one piece: copying it once a
+second is cheaper than a second write for each hit."""
 _REMEMBERED_STRANGERS = 65_536
 
 LoggedRequest = tuple[bytes, bytes, bytes, int, str, bytes, bytes]
@@ -137,7 +142,8 @@ class RepeatedHeads:
             self._strangers.add(mark)
             return
         entry.head_bytes = len(head)
-        entry.weight = len(head) + 2 * len(entry.before_age) + 1000
+        copied = entry.body_bytes if entry.body_bytes <= COPIED_BODY_BYTES else 0
+        entry.weight = len(head) + 2 * len(entry.before_age) + copied + 1000
         self._put(head, entry)
 
     def _put(self, head: bytes, entry: RepeatedHead) -> None:
@@ -163,6 +169,14 @@ class RepeatedHeads:
                 self._counters.received_bytes += entry.hits * entry.head_bytes
                 entry.hits = 0
         self._touched.clear()
+
+    def forget_dead(self) -> None:
+        """Let go of what is no longer stored: its bytes count nowhere any more."""
+        for table in (self.young, self._old):
+            for head in [head for head, entry in table.items() if not entry.shelf.live]:
+                entry = table.pop(head)
+                if table is self.young:
+                    self._young_bytes -= entry.weight
 
     def clear(self) -> None:
         """Forget every head."""

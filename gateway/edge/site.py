@@ -19,6 +19,9 @@ from gateway.storage.memory import MemoryStore
 
 _log = logging.getLogger("gateway.origin")
 
+_TICKS_BETWEEN_SWEEPS = 5
+"""Looking through a full table of heads takes two milliseconds."""
+
 
 class Drainable(Protocol):
     """A client's connection, as far as shutting down is concerned."""
@@ -68,6 +71,7 @@ class Site:
         self.draining = False
         self.empty = asyncio.Event()
         """Set when the last connection has gone while draining."""
+        self._ticks = 0
         self._troubles: dict[tuple[str, str], tuple[int, str]] = {}
 
     def left(self, connection: Drainable) -> None:
@@ -85,6 +89,9 @@ class Site:
         """Do what is due every second."""
         self.stamp.change(self.clock())
         self.heads.fold()
+        self._ticks += 1
+        if self._ticks % _TICKS_BETWEEN_SWEEPS == 0:
+            self.heads.forget_dead()
         for (origin, reason), (count, text) in self._troubles.items():
             times = "" if count == 1 else f" ({count} times in a second)"
             _log.warning("origin %s: %s: %s%s", origin, reason, text, times)

@@ -1,0 +1,193 @@
+"""How an exchange answers its client, whatever the answer is made of, and how it ends."""
+
+from http import HTTPStatus
+from typing import Protocol
+
+from gateway.edge import forwarding
+from gateway.edge.account import account
+from gateway.edge.asked import Asking
+from gateway.edge.deliver import Reply, compose
+from gateway.edge.site import Site
+from gateway.errors import ExchangeFailed, GatewayError
+from gateway.origin.upload import Upload
+from gateway.policy import outcome
+from gateway.policy.outcome import Word
+from gateway.policy.reuse import Forwarded
+from gateway.policy.stored import StoredResponse
+from gateway.wire.fields import NONE, FieldLine, Fields, elements, line
+from gateway.wire.framing import Framing, Sized
+from gateway.wire.message import RequestHead, ResponseHead
+
+_CLIENT_CLOSED_REQUEST = 499
+"""What the log says when the client left before its answer began; the trade's number."""
+_PLAIN_TEXT = line(b"Content-Type", b"text/plain; charset=utf-8")
+_NO_STORE = line(b"Cache-Control", b"no-store")
+
+
+class Client(Protocol):
+    """The client's connection, as an exchange sees it."""
+
+    address: bytes
+    has_room: bool
+    """Whether more should be written; `Exchange.room` is called when there is again."""
+
+    def write(self, data: bytes) -> None:
+        """Send *data*."""
+
+    def write_pieces(self, pieces: list[bytes]) -> None:
+        """Send *pieces* in one go."""
+
+    def finished(self, *, persistent: bool) -> None:
+        """Note that the answer is complete."""
+
+    def break_off(self) -> None:
+        """Close at once, so that the answer isn't taken for complete."""
+
+    def open_tunnel(self) -> Upload:
+        """Return what the client sends from now on, which is no HTTP any more."""
+
+    def close_tunnel(self) -> None:
+        """Close once all is sent."""
+
+
+class Answer:
+    """One request of one client, and what is sent for it."""
+
+    __slots__ = ("_asked", "_client", "_collapsed", "_over", "_site", "_upload", "_why", "error",
+                 "head", "reply", "route", "started", "word")  # fmt: skip
+
+    def __init__(
+        self, site: Site, client: Client, head: RequestHead, asked: Asking, *, persistent: bool
+    ) -> None:
+        self._site = site
+        self._client = client
+        self._asked = asked
+        self._why: Forwarded | None = None
+        self._collapsed = False
+        self._over = False
+        self._upload: Upload | None = None
+        self.head = head
+        self.route = asked.route
+        self.reply = Reply(client, persistent=persistent)
+        self.started = site.monotonic()
+        """Monotonic seconds."""
+        self.word = Word.BYPASS
+        self.error = ""
+        """What went wrong, in a word; empty while nothing did."""
+        site.counters.exchanges_running += 1
+
+    def _cache_status(self, status: int, kept: StoredResponse | None) -> bytes:
+        return outcome.cache_status(
+            forwarded=self._why,
+            forwarded_status=status,
+            stored=kept is not None and not self._collapsed,
+            ttl=None if kept is None else kept.lifetime - kept.arrival.age_value,
+            collapsed=self._collapsed,
+        )
+
+    def _end_reply(self, trailers: Fields) -> None:
+        """Send what ends the body; trailers only to those who said that they take them."""
+        if len(trailers):
+            coding = self.head.fields.get(b"te")
+            if coding is None or b"trailers" not in elements(coding.lower()):
+                trailers = NONE
+        self.reply.end(trailers)
+
+    def _start_reply(
+        self, head: ResponseHead, fields: Fields, body: Framing, kept: StoredResponse | None
+    ) -> None:
+        if isinstance(body, Sized):
+            length: int | None = body.length
+            if self.head.method == b"HEAD":
+                length = _announced_length(head.fields)
+        else:
+            length = None
+        lines = forwarding.response_lines(fields, head.minor)
+        self._start(head.status, head.reason, lines, length, self._cache_status(head.status, kept))
+
+    def _start(
+        self,
+        status: int,
+        reason: bytes,
+        lines: tuple[FieldLine, ...],
+        length: int | None,
+        cache_status: bytes,
+    ) -> None:
+        head = compose(status, reason, lines, self.word, cache_status, self._site.clock())
+        if self._upload is not None and not self._upload.ended:
+            # What is left of the body won't be read as a request.
+            self.reply.persistent = False
+        bodiless = self.head.method == b"HEAD" or status in (204, 304)
+        self.reply.start(
+            head,
+            status,
+            None if status in (204, 304) else length,
+            minor=self.head.minor,
+            bodiless=bodiless,
+        )
+
+    def _fail(self, error: GatewayError) -> None:
+        origin = self.route.origin
+        reason = error.reason if isinstance(error, ExchangeFailed) else "truncated"
+        self.error = reason
+        request = f"{self.head.method.decode()} {self.head.target.path.decode()}"
+        self._site.trouble(origin, reason, f"the origin {error} ({request})")
+        if self.reply.started:
+            # Better a broken answer than one that looks whole (RFC 9112 section 8).
+            account(self._site, self, self._client.address)
+            self._close()
+            self._client.break_off()
+            return
+        status = error.status if isinstance(error, ExchangeFailed) else HTTPStatus.BAD_GATEWAY
+        self._answer_error(status, reason, f'the origin "{origin}" {error}')
+
+    def _answer_error(self, status: HTTPStatus, detail: str, text: str) -> None:
+        body = f"{int(status)} {status.phrase}: {text}\n".encode()
+        lines: tuple[FieldLine, ...] = (_PLAIN_TEXT, _NO_STORE)
+        if status is HTTPStatus.SERVICE_UNAVAILABLE:
+            lines = (*lines, line(b"Retry-After", b"1"))
+        cache_status = outcome.cache_status(
+            forwarded=self._why, collapsed=self._collapsed, detail=detail
+        )
+        self._start(int(status), status.phrase.encode(), lines, len(body), cache_status)
+        self.reply.piece(body)
+        self.reply.end(NONE)
+        self._finish()
+
+    # Its end.
+
+    def upload_stalled(self) -> None:
+        """Give up on a client that stopped sending its body."""
+        self._let_go()
+        self.error = "client-too-slow"
+        self._answer_error(HTTPStatus.REQUEST_TIMEOUT, self.error, "the body took too long")
+
+    def client_left(self) -> None:
+        """Let go: there is nobody to answer."""
+        if self._over:
+            return
+        self._let_go()
+        self.error = self.error or "client-left"
+        if not self.reply.started:
+            self.reply.status = _CLIENT_CLOSED_REQUEST
+        account(self._site, self, self._client.address)
+        self._close()
+
+    def _let_go(self) -> None:
+        """Want nothing more from wherever the answer comes."""
+
+    def _finish(self) -> None:
+        account(self._site, self, self._client.address)
+        self._close()
+        self._client.finished(persistent=self.reply.persistent)
+
+    def _close(self) -> None:
+        if not self._over:
+            self._over = True
+            self._site.counters.exchanges_running -= 1
+
+
+def _announced_length(fields: Fields) -> int | None:
+    """Return the Content-Length of a response to HEAD: what GET would have brought."""
+    value = fields.get(b"content-length")
+    return int(value) if value is not None and value.isdigit() else None

@@ -1,0 +1,258 @@
+"""An exchange past the cache: what the origin sends goes on to the client as it comes.
+
+What the cache would have wanted to know is noticed on the way: that a write made something
+wrong, that an answer could have been shared after all.
+"""
+
+from gateway.edge import asking, forwarding, shelving
+from gateway.edge.answer import Answer, Client
+from gateway.edge.asked import Asking, Bypassing, Cacheable
+from gateway.edge.collapse import Fetches
+from gateway.edge.passes import RepeatedPass
+from gateway.edge.site import Site
+from gateway.errors import GatewayError, OriginSpokeNonsense
+from gateway.origin.request import OriginRequest
+from gateway.policy import downstream, invalidation, validation
+from gateway.policy.age import arrived
+from gateway.policy.outcome import Word
+from gateway.policy.reuse import Deliver, Refuse, Validate
+from gateway.policy.rules import Scope
+from gateway.policy.stored import StoredResponse
+from gateway.wire.fields import NONE, Fields
+from gateway.wire.framing import EMPTY, Framing, Sized
+from gateway.wire.message import RequestHead, ResponseHead
+
+SAFE = frozenset({b"GET", b"HEAD"})
+"""Methods whose answers carry what a cache may say about them."""
+
+
+class Relay(Answer):
+    """Takes the origin's response itself; a `ResponseTaker`."""
+
+    __slots__ = ("_again", "_fetches", "_forwarded", "_keeping", "_requested",
+                 "_tunnel")  # fmt: skip
+
+    def __init__(
+        self,
+        site: Site,
+        fetches: Fetches,
+        client: Client,
+        head: RequestHead,
+        asked: Asking,
+        *,
+        persistent: bool,
+    ) -> None:
+        super().__init__(site, client, head, asked, persistent=persistent)
+        self._fetches = fetches
+        self._tunnel = False
+        self._forwarded: OriginRequest | None = None
+        self._again: RepeatedPass | None = None
+        self._keeping: shelving.Keeping | None = None
+        self._requested = 0.0
+        """Epoch seconds at which the request was forwarded."""
+
+    def _relay(self, raw: bytes) -> None:
+        head = self.head
+        pool = self._site.pools[self.route.origin]
+        upload = self._upload
+        upgrade = forwarding.upgrade(head)
+        before_client = forwarding.request_head(
+            head,
+            self._fields_for_origin(),
+            pool.authority(head.host),
+            EMPTY if upload is None else upload.framing,
+            upgrade=upgrade,
+        )
+        if upload is None and head.method in SAFE and upgrade is None and self.reply.persistent:
+            key = self._asked.key if isinstance(self._asked, Cacheable) else None
+            again = RepeatedPass(head, self._asked, key, before_client)
+            self._site.passes.note(raw, again)
+            self._again = again
+        self._forward(before_client)
+
+    def start_again(self, again: RepeatedPass) -> None:
+        """Begin to answer a request that was forwarded just now, byte for byte."""
+        self._again = again
+        asked = again.asked
+        if isinstance(asked, Bypassing):
+            self._why = asked.why
+        else:
+            assert not isinstance(asked.verdict, Deliver | Refuse)
+            self._why = asked.verdict.why
+            self.word = Word.PASS
+        self._forward(again.before_client)
+
+    def _forward(self, before_client: bytes) -> None:
+        head = self.head
+        self._requested = self._site.clock()
+        forwarded = self._site.pools[self.route.origin].request(
+            head.method,
+            before_client + forwarding.of_client(self._client.address, head.host),
+            self._upload,
+            self,
+        )
+        if not self._over:
+            self._forwarded = forwarded
+
+    def _fields_for_origin(self) -> Fields:
+        if isinstance(self._asked, Cacheable) and self.route.cache.scope is Scope.PUBLIC:
+            # What everybody shares must not have been made for somebody.
+            return self.head.fields.without(forwarding.CREDENTIALS)
+        return self.head.fields
+
+    def take_interim(self, head: ResponseHead) -> None:
+        """Pass a 1xx response on, to clients that know what it is (RFC 9110 section 15.2)."""
+        if self.head.minor == 0 or self.reply.started:
+            return
+        if head.status == 100 and b"expect" not in self.head.fields:
+            return
+        lines = forwarding.end_to_end(head.fields).encode()
+        self._client.write(b"HTTP/1.1 %d %b\r\n%b\r\n" % (head.status, head.reason, lines))
+
+    def take_whole(self, head: ResponseHead, body: Sized, data: bytes) -> None:
+        """Answer with a response that came in one go."""
+        again = self._again
+        if again is None:
+            self.take_head(head, body)
+            self.take_piece(data)
+            self.take_end(NONE)
+            return
+        reply = self.reply
+        # Identity: the origin's connection knows heads that it has read before.
+        if again.response is head:
+            reply.started = True
+            reply.status = head.status
+            reply.body_bytes = len(data)
+            self._client.write(again.answer_head + data)
+            self._forwarded = None
+            self._finish()
+            return
+        self.take_head(head, body)
+        if self._keeping is None and reply.persistent:
+            again.response = head
+            again.answer_head = reply.head
+        self.take_piece(data)
+        self.take_end(NONE)
+
+    def take_head(self, head: ResponseHead, body: Framing) -> None:
+        """Begin the answer with the origin's response."""
+        if head.status == 101:
+            self._open_tunnel(head)
+            return
+        rules = self.route.cache
+        method = self.head.method
+        if method not in SAFE:
+            self._invalidate(head)
+            fields = head.fields
+            if not rules.enabled:
+                fields = downstream.fields_for_client(fields, rules, None, head.status)
+            self._start_reply(head, fields, body, None)
+            return
+        kept = None
+        if isinstance(self._asked, Cacheable):
+            kept = self._consider(self._asked, head, body)
+        fields = downstream.fields_for_client(
+            head.fields, rules, None if kept is None else kept.lifetime, head.status
+        )
+        self._start_reply(head, fields, body, kept)
+
+    def _consider(
+        self, asked: Cacheable, head: ResponseHead, body: Framing
+    ) -> StoredResponse | None:
+        """Look at what passed the cache by, although it had been asked.
+
+        What the next request for it may wait for is kept after all; what came for a HEAD
+        tells about a stored response (RFC 9111 section 4.3.5). Returns what will be stored,
+        still without its body.
+        """
+        site = self._site
+        rules = self.route.cache
+        arrival = arrived(head.fields, self._requested, site.clock())
+        if self.head.method == b"HEAD":
+            verdict = asked.verdict
+            if isinstance(verdict, Validate):
+                stored = verdict.stored
+                fresh = validation.freshened_by_head(stored, head, rules, arrival, self.head.fields)
+                shelving.replace(site, asked.key, stored, fresh, rules)
+            return None
+        self._keeping = shelving.consider(site, self.head, head, body, rules, arrival)
+        if self._keeping is None:
+            return None
+        self._fetches.remember_together(asked.key)
+        self.word = Word.MISS
+        return self._keeping.preview
+
+    def _invalidate(self, head: ResponseHead) -> None:
+        """Forget what an unsafe request made wrong (RFC 9111 section 4.4)."""
+        for target in invalidation.targets(self.head, head):
+            key = asking.key_of(self._site, self.head, target)
+            if key is not None:
+                self._site.memory.remove(key)
+
+    def take_piece(self, data: bytes) -> None:
+        """Pass some of the body on."""
+        if self._tunnel:
+            self.reply.body_bytes += len(data)
+            self._client.write(data)
+            return
+        self.reply.piece(data)
+        if self._keeping is not None and not self._keeping.add(data):
+            self._keeping = None
+
+    def take_break(self) -> None:
+        """Send what has come so far; hold the origin back while the client takes no more."""
+        self.reply.flush()
+        if not self._client.has_room and self._forwarded is not None:
+            self._forwarded.pause()
+
+    def take_end(self, trailers: Fields) -> None:
+        """Complete the answer."""
+        if self._tunnel:
+            self._close()
+            self._client.close_tunnel()
+            return
+        if self._keeping is not None:
+            assert isinstance(self._asked, Cacheable)
+            shelving.keep(self._site, self._asked.key, self._keeping.complete())
+        self._forwarded = None
+        self._end_reply(trailers)
+        self._finish()
+
+    def take_failure(self, error: GatewayError) -> None:
+        """Say what went wrong, or break off what had begun."""
+        self._forwarded = None
+        self._fail(error)
+
+    def _open_tunnel(self, head: ResponseHead) -> None:
+        """Let bytes pass both ways from here on (RFC 9110 section 7.8)."""
+        protocol = forwarding.upgrade(self.head)
+        forwarded = self._forwarded
+        if protocol is None or forwarded is None:
+            # Nobody asked for another protocol: there is nothing that we could pass on.
+            if forwarded is not None:
+                forwarded.abandon()
+            self._forwarded = None
+            self._fail(OriginSpokeNonsense("switched protocols without being asked to"))
+            return
+        self._tunnel = True
+        self.reply.started = True
+        self.reply.status = 101
+        self.reply.persistent = False
+        lines = forwarding.end_to_end(head.fields).encode()
+        self._client.write(
+            b"HTTP/1.1 101 Switching Protocols\r\n%bConnection: Upgrade\r\nUpgrade: %b\r\n\r\n"
+            % (lines, head.fields.get(b"upgrade") or protocol)
+        )
+        forwarded.open_tunnel(self._client.open_tunnel())
+
+    # Its end.
+
+    def room(self) -> None:
+        """Go on: the client takes again."""
+        if self._forwarded is not None:
+            self._forwarded.resume()
+
+    def _let_go(self) -> None:
+        forwarded, self._forwarded = self._forwarded, None
+        if forwarded is not None:
+            forwarded.abandon()
