@@ -151,6 +151,7 @@ class Exchange(Relay):
             if status == 304:
                 self._leave()
                 self._start(status, reason, lines, 0, self._cache_status(response.status, preview))
+                self.reply.end(NONE)
                 self._finish()
                 return
             fields = downstream.fields_for_client(
