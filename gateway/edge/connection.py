@@ -445,6 +445,8 @@ class ClientConnection(asyncio.Protocol):
             site.watch.set(self, site.monotonic() + _FIRST_REQUEST_SECONDS)
         elif self._state in (State.IDLE, State.FULL):
             self._transport.close()
+        elif self._exchange is not None:
+            self._exchange.reply.persistent = False
 
     # A tunnel, after 101 (Switching Protocols).
 

@@ -119,7 +119,7 @@ class Relay(Answer):
             return
         reply = self.reply
         # Identity: the origin's connection knows heads that it has read before.
-        if again.response is head:
+        if again.response is head and reply.persistent:
             reply.started = True
             reply.status = head.status
             reply.body_bytes = len(data)

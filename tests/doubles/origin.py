@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Self, TypeAlias
 
 PATIENCE = 10.0
 """Seconds until a test gives up; nothing waits for it to pass."""
@@ -37,6 +37,11 @@ class Wire:
         self.writer.write(data)
         async with asyncio.timeout(PATIENCE):
             await self.writer.drain()
+
+    def flood(self, pieces: int = 400) -> None:
+        """Write *pieces* of 64 KB, whether anybody takes them or not."""
+        for _ in range(pieces):
+            self.writer.write(b"x" * 65536)
 
     async def gone(self) -> None:
         """Wait until the other side closes or resets."""
@@ -96,6 +101,13 @@ class ScriptedOrigin:
             while len(self.heard) < count:
                 self._changed.clear()
                 await self._changed.wait()
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.stop()
 
     async def start(self) -> None:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, backlog=4096)
@@ -175,9 +187,5 @@ async def read_body(reader: asyncio.StreamReader, heard: Heard) -> bytes:
 @asynccontextmanager
 async def scripted_origin(**answers: Answer) -> AsyncIterator[ScriptedOrigin]:
     """Start an origin; ``a=ok()`` answers at ``/a``."""
-    origin = ScriptedOrigin({f"/{name}": [answer] for name, answer in answers.items()})
-    await origin.start()
-    try:
+    async with ScriptedOrigin({f"/{name}": [each] for name, each in answers.items()}) as origin:
         yield origin
-    finally:
-        await origin.stop()

@@ -58,34 +58,29 @@ async def test_a_repeated_pass_brings_each_answer_and_not_the_last_one() -> None
         ok(b"three", cache_control="no-store"),
         response("403 Forbidden", b"four", cache_control="no-store"),
     )
-    await origin.start()
-    async with gateway_before(origin) as world:
+    async with origin, gateway_before(origin) as world:
         client = await world.connect()
         replies = [await client.get("/a") for _ in range(5)]
 
         assert [reply.body for reply in replies] == [b"one", b"two", b"three", b"four", b"four"]
         assert [reply.status for reply in replies] == [200, 200, 200, 403, 403]
         assert {reply.get("x-cache") for reply in replies} == {"PASS"}
-    await origin.stop()
 
 
 async def test_an_answer_that_could_be_shared_after_all_is_stored() -> None:
     origin = ScriptedOrigin()
     origin.on("/a", ok(b"mine", cache_control="private"), ok(b"ours", max_age=60))
-    await origin.start()
-    async with gateway_before(origin) as world:
+    async with origin, gateway_before(origin) as world:
         words = [(await world.get("/a")).word for _ in range(3)]
 
         assert words == ["PASS", "MISS", "HIT"]
         assert len(origin.heard) == 2
-    await origin.stop()
 
 
 async def test_a_stale_response_is_validated_and_good_again() -> None:
     origin = ScriptedOrigin()
     origin.on("/a", ok(b"one", max_age=60, etag='"1"'), NOT_MODIFIED)
-    await origin.start()
-    async with gateway_before(origin) as world:
+    async with origin, gateway_before(origin) as world:
         await world.get("/a")
         world.pass_time(61)
         validated = await world.get("/a")
@@ -96,14 +91,12 @@ async def test_a_stale_response_is_validated_and_good_again() -> None:
         assert origin.heard[1].get("if-none-match") == '"1"'
         assert (after.word, after.body) == ("HIT", b"one")
         assert len(origin.heard) == 2
-    await origin.stop()
 
 
 async def test_a_stale_response_gives_way_to_a_new_one() -> None:
     origin = ScriptedOrigin()
     origin.on("/a", ok(b"one", max_age=60, etag='"1"'), ok(b"two", max_age=60, etag='"2"'))
-    await origin.start()
-    async with gateway_before(origin) as world:
+    async with origin, gateway_before(origin) as world:
         await world.get("/a")
         world.pass_time(61)
         expired = await world.get("/a")
@@ -111,30 +104,26 @@ async def test_a_stale_response_gives_way_to_a_new_one() -> None:
 
         assert (expired.word, expired.body) == ("EXPIRED", b"two")
         assert (after.word, after.body) == ("HIT", b"two")
-    await origin.stop()
 
 
 async def test_a_304_about_something_else_is_followed_by_an_unconditional_request() -> None:
     origin = ScriptedOrigin()
     strange = NOT_MODIFIED.replace(b'"1"', b'"9"')
     origin.on("/a", ok(b"one", max_age=60, etag='"1"'), strange, ok(b"two", max_age=60))
-    await origin.start()
-    async with gateway_before(origin) as world:
+    async with origin, gateway_before(origin) as world:
         await world.get("/a")
         world.pass_time(61)
         reply = await world.get("/a")
 
         assert (reply.status, reply.body) == (200, b"two")
         assert [heard.get("if-none-match") for heard in origin.heard] == [None, '"1"', None]
-    await origin.stop()
 
 
 async def test_a_304_that_forbids_storing_is_obeyed() -> None:
     origin = ScriptedOrigin()
     forbidding = b'HTTP/1.1 304 Not Modified\r\nETag: "1"\r\nCache-Control: no-store\r\n\r\n'
     origin.on("/a", ok(b"one", max_age=60, etag='"1"'), forbidding, ok(b"two", max_age=60))
-    await origin.start()
-    async with gateway_before(origin) as world:
+    async with origin, gateway_before(origin) as world:
         await world.get("/a")
         world.pass_time(61)
         once = await world.get("/a")
@@ -142,7 +131,6 @@ async def test_a_304_that_forbids_storing_is_obeyed() -> None:
 
         assert (once.status, once.body) == (200, b"one")
         assert (after.word, after.body) == ("MISS", b"two")
-    await origin.stop()
 
 
 async def test_a_client_that_has_it_already_gets_304() -> None:
@@ -204,15 +192,13 @@ async def test_head_tells_that_a_stale_response_has_changed() -> None:
         ok(b"two!", max_age=60, etag='"2"'),
         ok(b"two!", max_age=60, etag='"2"'),
     )
-    await origin.start()
-    async with gateway_before(origin) as world:
+    async with origin, gateway_before(origin) as world:
         await world.get("/a")
         world.pass_time(61)
         await world.get("/a", "HEAD")
         reply = await world.get("/a")
 
         assert (reply.status, reply.body) == (200, b"two!")
-    await origin.stop()
 
 
 async def test_variants_are_kept_apart_by_what_vary_nominates() -> None:
@@ -238,8 +224,7 @@ routes:
   - {name: rest, match: {path: /*}, cache: {ttl: 60s, scope: public}}
 """
     origin = ScriptedOrigin({"/live/a": [ok(b"now", max_age=60)]})
-    await origin.start()
-    async with gateway_before(origin, rules) as world:
+    async with origin, gateway_before(origin, rules) as world:
         client = await world.connect()
         replies = [await client.get("/live/a") for _ in range(3)]
 
@@ -248,7 +233,6 @@ routes:
         assert {reply.get("cache-control") for reply in replies} == {never}
         assert len(origin.heard) == 3
         assert world.counters.requests["live", "BYPASS", 2] == 3
-    await origin.stop()
 
 
 async def test_a_lifetime_of_the_rules_speaks_for_a_silent_origin() -> None:
@@ -317,8 +301,7 @@ async def test_a_write_makes_what_it_changed_be_asked_for_again() -> None:
             await wire.send(ok(b"%d" % len(origin.heard), max_age=60))
 
     origin = ScriptedOrigin({path: [versioned] for path in ("/a", "/b", "/c", "/d")})
-    await origin.start()
-    async with gateway_before(origin) as world:
+    async with origin, gateway_before(origin) as world:
         for path in ("/a", "/b", "/c", "/d"):
             await world.get(path)
         posted = await world.get("/a", "POST", content_length="0")
@@ -326,7 +309,6 @@ async def test_a_write_makes_what_it_changed_be_asked_for_again() -> None:
 
         assert (posted.status, posted.word) == (201, "BYPASS")
         assert words == ["MISS", "MISS", "MISS", "HIT"]
-    await origin.stop()
 
 
 async def test_a_write_that_failed_changes_nothing() -> None:
