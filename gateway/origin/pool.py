@@ -90,6 +90,9 @@ class OriginPool:
             self._queue(request)
 
     def _queue(self, request: OriginRequest) -> None:
+        # Who gave up takes no place; all wait equally long, so the first give up first.
+        while self._waiting and self._waiting[0].over:
+            self._waiting.popleft()
         if len(self._waiting) >= self.settings.max_waiting:
             request.give_up(OriginBusy("every connection is in use and the queue is full"))
             return
