@@ -119,7 +119,8 @@ class OriginPool:
             self._forget_one()
             request.give_up(OriginConnectTimeout(f"no connection within {timeouts.connect:g} s"))
             return
-        except OSError as error:
+        except (OSError, UnicodeError) as error:
+            # UnicodeError: a name that can't be asked for, such as one with a label too long.
             self._forget_one()
             unreachable = OriginUnreachable(_plainly(error))
             unreachable.__cause__ = error
@@ -175,8 +176,10 @@ class OriginPool:
         self.close_idle(_IDLE_SECONDS)
 
 
-def _plainly(error: OSError) -> str:
+def _plainly(error: OSError | UnicodeError) -> str:
     """Return what an error of the operating system means, without its number."""
+    if isinstance(error, UnicodeError):
+        return "has a name that no host can have"
     if isinstance(error, ConnectionRefusedError):
         return "refused the connection"
     return (error.strerror or str(error) or type(error).__name__).lower()
