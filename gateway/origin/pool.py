@@ -5,6 +5,7 @@ in turn when all are in use, and not for long.
 """
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import Callable
 
@@ -68,6 +69,9 @@ class OriginPool:
         """
         idle = self._idle
         oldest = now - (_IDLE_SECONDS if request.repeatable else _FRESH_SECONDS)
+        if request.repeated:
+            # An endpoint that was reloaded closed all that we keep; only a new one is sure.
+            oldest = math.inf
         while idle:
             connection = idle[-1]
             if connection.usable and connection.idle_since >= oldest:
