@@ -245,7 +245,11 @@ class OriginRequest:
         self._phase = _BODY
         lender = self._lender
         now = lender.monotonic()
-        self.deadline = now + lender.settings.timeouts.between_bytes
+        deadline = now + lender.settings.timeouts.between_bytes
+        if deadline < self.deadline:
+            # Nearer than the watch knows: it would look seconds too late.
+            lender.watch.set(self, deadline)
+        self.deadline = deadline
         lender.counters.origin_latency[lender.settings.name].observe(now - self._started)
         self._taker.take_head(head, body)
 
