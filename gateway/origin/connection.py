@@ -330,9 +330,13 @@ class OriginConnection(asyncio.Protocol):
         if self._reusable and self.request_sent and not rest and not self.transport.is_closing():
             self._phase = _IDLE
             self.usable = True
+            # The taker may have paused at the last piece; the next one would hear nothing.
+            self.transport.resume_reading()
             self._keeper.release(self)
         else:
-            self.transport.abort() if rest else self.transport.close()
+            # Not `close`: it waits until an endpoint takes the rest of a body that it has
+            # answered already, and some never do.
+            self.transport.abort()
         taker.take_end(trailers)
 
     def _fail(self, error: GatewayError) -> None:
