@@ -223,11 +223,9 @@ class OriginConnection(asyncio.Protocol):
     def _receive_head(self, data: bytes) -> None:
         while True:
             head_end = data.find(b"\r\n\r\n")
+            if (len(data) if head_end < 0 else head_end) > MAX_HEAD_BYTES:
+                raise MalformedMessage(f"the response head is larger than {MAX_HEAD_BYTES} bytes")
             if head_end < 0:
-                if len(data) > MAX_HEAD_BYTES:
-                    raise MalformedMessage(
-                        f"the response head is larger than {MAX_HEAD_BYTES} bytes"
-                    )
                 self._buffer = data
                 return
             head_end += 4
