@@ -22,6 +22,7 @@ _FIELD_LINE = re.compile(rb"(%b):[ \t]*+((?:[\x21-\x7e\x80-\xff](?:[\t -~\x80-\x
                          rb"[\x21-\x7e\x80-\xff])?)?)[ \t]*" % _TOKEN)  # fmt: skip
 _REQUEST_LINE = re.compile(rb"(%b) ([\x21-\x7e\x80-\xff]+) HTTP/([0-9])\.([0-9])" % _TOKEN)
 _STATUS_LINE = re.compile(rb"HTTP/1\.([0-9]) ([0-9]{3})(?: ([\t -~\x80-\xff]*))?")
+_WHOLE_SERVER = re.compile(rb"[^:]+://[^/?]+")
 
 _KNOWN_LINES_LIMIT = 8192
 _KNOWN_LINE_BYTES = 512
@@ -141,6 +142,9 @@ def _authority_and_target(
     # attempt to be routed by one and cached by the other.
     if hosts and named != authority:
         raise MalformedRequest("the request target and Host name different hosts")
+    if method == b"OPTIONS" and _WHOLE_SERVER.fullmatch(raw_target):
+        # RFC 9112 section 3.2.4: a URI without path and query asks about the whole server.
+        target = Target(b"*", None)
     return named, target
 
 
