@@ -14,6 +14,8 @@ from gateway.wire.fields import NONE, Fields, elements
 from gateway.wire.head import parse_field_lines
 
 _DIGITS = re.compile(rb"[0-9]{1,18}")
+_CODING = re.compile(rb"(?!chunked[ \t;])[!#$%&'*+\-.^_`|~0-9a-z]+(?:[ \t]*;[\x20-\x7e]*)?")
+"""A transfer coding in lower case; chunked has no parameters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +65,14 @@ def of_request(fields: Fields, minor: int) -> Framing:
         raise MalformedRequest("HTTP/1.0 knows no Transfer-Encoding")
     if coding.lower() == b"chunked":
         return CHUNKED
-    if elements(coding.lower()).count(b"chunked") == 0:
-        raise MalformedRequest("the transfer coding is not known here", HTTPStatus.NOT_IMPLEMENTED)
-    raise MalformedRequest("chunked has to be the only transfer coding")
+    codings = elements(coding.lower())
+    if not codings or not all(_CODING.fullmatch(each) for each in codings):
+        raise MalformedRequest("Transfer-Encoding is no list of transfer codings")
+    if b"chunked" in codings[:-1]:
+        raise MalformedRequest("chunked has to be the last transfer coding, and only once")
+    if codings == [b"chunked"]:
+        raise MalformedRequest("Transfer-Encoding has an empty element")
+    raise MalformedRequest("the transfer coding is not known here", HTTPStatus.NOT_IMPLEMENTED)
 
 
 def of_response(method: bytes, status: int, fields: Fields, minor: int) -> Framing:
