@@ -99,9 +99,8 @@ def of_response(method: bytes, status: int, fields: Fields, minor: int) -> Frami
         codings = elements(coding.lower())
         if codings == [b"chunked"] and minor == 1:
             return CHUNKED
-        if b"chunked" in codings:
-            raise MalformedMessage("a transfer coding besides chunked, or chunked in HTTP/1.0")
-        return UNTIL_CLOSE
+        # Passed on without its Transfer-Encoding, such a body would be taken for content.
+        raise MalformedMessage("a transfer coding besides chunked, or chunked in HTTP/1.0")
     return UNTIL_CLOSE if size is None else Sized(size)
 
 
