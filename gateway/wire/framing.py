@@ -174,7 +174,8 @@ class ChunkDecoder:
         return position + len(found)
 
     def _keep_line_start(self, start: bytes) -> None:
-        if len(start) > _CHUNK_LINE_BYTES:
+        # One more than the line may have: its CR.
+        if len(start) > _CHUNK_LINE_BYTES + 1:
             raise MalformedMessage("a chunk size with its extensions is too long")
         if b"\n" in start or b"\r" in start[:-1]:
             raise MalformedMessage("a chunk size ends in a bare CR or LF")
@@ -193,9 +194,10 @@ class ChunkDecoder:
         if data.startswith(b"\r\n"):
             self.rest = data[2:]
         else:
-            trailer_end = data.find(b"\r\n\r\n")
+            trailer_end = data.find(b"\r\n\r\n", 0, _TRAILER_BYTES + 4)
             if trailer_end < 0:
-                if len(data) > _TRAILER_BYTES:
+                # With up to three bytes of its end.
+                if len(data) > _TRAILER_BYTES + 3:
                     raise MalformedMessage("the trailer is too long")
                 self._buffer = data
                 return
