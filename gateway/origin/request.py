@@ -64,7 +64,8 @@ class OriginRequest:
     """Forwards one request and hands what comes back to its taker."""
 
     __slots__ = ("_connection", "_head", "_lender", "_method", "_paused", "_phase",
-                 "_started", "_taker", "_total", "_upload", "deadline", "repeated", "watched_in")  # fmt: skip
+                 "_started", "_taker", "_total", "_upload", "deadline", "repeated",
+                 "watched_in")  # fmt: skip
 
     def __init__(
         self,
