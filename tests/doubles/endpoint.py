@@ -33,6 +33,11 @@ class Peer:
         self.ended = asyncio.Event()
         """The other side closed or reset the connection, or we did."""
 
+    @property
+    def unsent_bytes(self) -> int:
+        """What we said and the network didn't take yet."""
+        return self.writer.transport.get_write_buffer_size()
+
     async def read(self, take: Callable[[asyncio.StreamReader], Awaitable[bytes]]) -> bytes:
         data = await take(self.reader)
         self.heard += data

@@ -1,7 +1,5 @@
 """Where a response ends, what goes before it, and what is no response."""
 
-import asyncio
-
 import pytest
 
 from gateway.errors import ExchangeFailed, OriginSpokeNonsense, ResponseTruncated
@@ -19,8 +17,7 @@ from tests.doubles.endpoint import (
     says_no_more,
     waits_for,
 )
-from tests.doubles.origin import PATIENCE
-from tests.origin.world import Answer, pool_before
+from tests.origin.world import Answer, pool_before, until
 
 CHUNKED_HEAD = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 
@@ -276,15 +273,8 @@ async def test_a_paused_download_stops_the_endpoint_and_goes_on_when_resumed() -
         answer.forwarded.pause()
         endpoint.tell("paused")
         # The endpoint writes until the kernel's buffers are full, and no byte comes through.
-        await _until_stuck(endpoint)
+        await until(lambda: endpoint.peers[0].unsent_bytes > 0)
         assert answer.body == b""
 
         answer.forwarded.resume()
         assert len((await answer.until_over()).body) == size
-
-
-async def _until_stuck(endpoint: Endpoint) -> None:
-    transport = endpoint.peers[0].writer.transport
-    async with asyncio.timeout(PATIENCE):
-        while transport.get_write_buffer_size() == 0:
-            await asyncio.sleep(0)

@@ -60,7 +60,7 @@ async def test_a_tunnel_to_an_endpoint_that_reads_nothing_holds_the_client_back(
     async with Endpoint(script) as endpoint, pool_before(endpoint) as world:
         _, upload, client = await _tunnel(world)
         sent = 0
-        while not client.paused:
+        while not client.held():
             upload.feed(b"x" * 65536)
             sent += 65536
             assert sent < 64 * 2**20

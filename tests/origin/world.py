@@ -1,7 +1,7 @@
 """A pool before a scripted endpoint, with a clock that goes on when it is told to."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -127,23 +127,34 @@ class Client:
     """Where an upload comes from; counts how often it was told to pause."""
 
     def __init__(self) -> None:
-        self.paused = False
+        self._paused = False
         self.pauses = 0
         self._resumed = asyncio.Event()
 
     def pause_upload(self) -> None:
-        self.paused = True
+        self._paused = True
         self.pauses += 1
         self._resumed.clear()
 
     def resume_upload(self) -> None:
-        self.paused = False
+        self._paused = False
         self._resumed.set()
+
+    def held(self) -> bool:
+        """Return whether it was told to pause, and not to go on since."""
+        return self._paused
 
     async def until_resumed(self) -> None:
         async with asyncio.timeout(PATIENCE):
-            while self.paused:
+            while self._paused:
                 await self._resumed.wait()
+
+
+async def until(true: Callable[[], bool]) -> None:
+    """Let the loop turn until *true*, for what tells nobody that it changed."""
+    async with asyncio.timeout(PATIENCE):
+        while not true():  # noqa: ASYNC110 - there is no event to wait for
+            await asyncio.sleep(0)
 
 
 @dataclass(slots=True)
@@ -186,10 +197,7 @@ class World:
 
     async def until_open(self, count: int) -> None:
         """Wait until the pool counts *count* connections."""
-        # The pool tells nobody: let the loop turn until the sockets' events have been handled.
-        async with asyncio.timeout(PATIENCE):
-            while self.counters.origin_connections_open != count:
-                await asyncio.sleep(0)
+        await until(lambda: self.counters.origin_connections_open == count)
 
     @property
     def failures(self) -> dict[str, int]:
@@ -225,9 +233,7 @@ async def pool_before(
         for answer in world.answers:
             answer.forwarded.abandon()
         # Let connections that are being opened arrive, so that all can be counted.
-        async with asyncio.timeout(PATIENCE):
-            while background:
-                await asyncio.sleep(0)
+        await until(lambda: not background)
         pool.close_idle()
         await world.until_open(0)
     for answer in world.answers:
