@@ -89,7 +89,8 @@ def of_response(method: bytes, status: int, fields: Fields, minor: int) -> Frami
         raise MalformedMessage("Content-Length and Transfer-Encoding exclude one another")
     size: int | None = None
     if length is not None:
-        values = set(elements(length))
+        # Not `elements`: an empty one is no number either.
+        values = {value.strip(b" \t") for value in length.split(b",")}
         if len(values) != 1 or not _DIGITS.fullmatch(number := values.pop()):
             raise MalformedMessage("Content-Length is no plain number, or two that differ")
         size = int(number)
