@@ -94,14 +94,13 @@ def of_response(method: bytes, status: int, fields: Fields, minor: int) -> Frami
         if len(values) != 1 or not _DIGITS.fullmatch(number := values.pop()):
             raise MalformedMessage("Content-Length is no plain number, or two that differ")
         size = int(number)
+    if coding is not None and (minor == 0 or coding.lower() != b"chunked"):
+        # Passed on without its Transfer-Encoding, such a body would be taken for content.
+        raise MalformedMessage("a transfer coding besides chunked, or chunked in HTTP/1.0")
     if method == b"HEAD" or status in (204, 304) or status < 200:
         return EMPTY
     if coding is not None:
-        codings = elements(coding.lower())
-        if codings == [b"chunked"] and minor == 1:
-            return CHUNKED
-        # Passed on without its Transfer-Encoding, such a body would be taken for content.
-        raise MalformedMessage("a transfer coding besides chunked, or chunked in HTTP/1.0")
+        return CHUNKED
     return UNTIL_CLOSE if size is None else Sized(size)
 
 
