@@ -184,6 +184,9 @@ class Fetch:
             self._fetches.remember_together(self._key)
             self._let_in()
             return
+        if self._validating is not None and head.status < 500 and head.status != 429:
+            # The origin has spoken, and what we have is no longer its word.
+            shelving.discard(self._site, self._key, self._validating)
         self._fetches.remember_apart(self._key)
         self._fetches.remove(self._key, self)
         others, self._readers = self._readers[1:], self._readers[:1]

@@ -70,7 +70,7 @@ class ClientConnection(asyncio.Protocol):
         self._fetches = fetches
         self._lane = lane
         self._heads = site.heads
-        self._passes = site.passes
+        self._passes = site.passes.table
         self._stamp = site.stamp
         self._state = _CLOSED
         self._buffer = b""
@@ -114,6 +114,15 @@ class ClientConnection(asyncio.Protocol):
         if self._state is _IDLE:
             entry = self._heads.young.get(data)
             if entry is None:
+                passed = self._passes.get(data)
+                if (
+                    passed is not None
+                    and passed.stamp == self._stamp.value
+                    and (passed.key is None or passed.key in self._fetches.side_by_side)
+                ):
+                    self._site.counters.received_bytes += len(data)
+                    self._pass_again(passed)
+                    return
                 entry = self._heads.find(data)
             if entry is not None and (
                 (entry.stamp == self._stamp.value and entry.shelf.live) or self._lane.renew(entry)
@@ -126,13 +135,6 @@ class ClientConnection(asyncio.Protocol):
                     self._transport.write(entry.wire)
                 if self._lane.logging:
                     self._lane.log_repeated(entry, self.address)
-                return
-            passed = self._passes.find(data)
-            if passed is not None and (
-                passed.key is None or passed.key in self._fetches.side_by_side
-            ):
-                self._site.counters.received_bytes += len(data)
-                self._pass_again(passed)
                 return
         self._receive(data)
 
@@ -404,12 +406,14 @@ class ClientConnection(asyncio.Protocol):
         self._become_idle()
 
     def _become_idle(self) -> None:
-        self._state = _IDLE if self.has_room else _FULL
         site = self._site
         limits = site.snapshot.limits
-        site.watch.set(
-            self, site.monotonic() + (limits.idle_timeout if self.has_room else limits.send_timeout)
-        )
+        if self.has_room:
+            self._state = _IDLE
+            site.watch.set(self, site.monotonic() + limits.idle_timeout)
+        else:
+            self._state = _FULL
+            site.watch.set(self, site.monotonic() + limits.send_timeout)
         if self._paused_reading:
             self._resume_reading()
         if self._buffer and self._state is _IDLE:

@@ -11,6 +11,7 @@ from typing import assert_never
 from gateway.edge.answer import Client
 from gateway.edge.asked import Asking, Bypassing, Cacheable
 from gateway.edge.collapse import Fetch, Fetches
+from gateway.edge.deliver import Reply
 from gateway.edge.relay import Relay
 from gateway.edge.select import select
 from gateway.edge.site import Site
@@ -44,9 +45,28 @@ class Exchange(Relay):
         *,
         persistent: bool,
     ) -> None:
-        super().__init__(site, fetches, client, head, asked, persistent=persistent)
+        self._site = site
+        self._client = client
+        self._asked = asked
+        self._why = None
+        self._collapsed = False
+        self._over = False
+        self._upload = None
+        self.head = head
+        self.route = asked.route
+        self.reply = Reply(client, persistent=persistent)
+        self.started = site.monotonic()
+        self.word = Word.BYPASS
+        self.error = ""
+        self._fetches = fetches
+        self._tunnel = False
+        self._forwarded = None
+        self._again = None
+        self._keeping = None
+        self._requested = 0.0
         self._fetch: Fetch | None = None
         self.position = 0
+        site.counters.exchanges_running += 1
 
     def start(self, raw: bytes, upload: Upload | None) -> None:
         """Begin to answer the request whose head is *raw*.

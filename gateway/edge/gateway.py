@@ -67,6 +67,7 @@ class Gateway:
         site = self.site
         site.draining = True
         site.heads.clear()
+        site.passes.table.clear()
         # What the kernel has accepted or received already is still ours to answer: each turn
         # of the loop takes all of it in, first the connections, then their requests.
         for _ in range(_TURNS):

@@ -5,11 +5,10 @@ wrong, that an answer could have been shared after all.
 """
 
 from gateway.edge import asking, forwarding, shelving
-from gateway.edge.answer import Answer, Client
-from gateway.edge.asked import Asking, Bypassing, Cacheable
+from gateway.edge.answer import Answer
+from gateway.edge.asked import Bypassing, Cacheable
 from gateway.edge.collapse import Fetches
 from gateway.edge.passes import RepeatedPass
-from gateway.edge.site import Site
 from gateway.errors import GatewayError, OriginSpokeNonsense
 from gateway.origin.request import OriginRequest
 from gateway.policy import downstream, invalidation, validation
@@ -20,7 +19,7 @@ from gateway.policy.rules import Scope
 from gateway.policy.stored import StoredResponse
 from gateway.wire.fields import NONE, Fields
 from gateway.wire.framing import EMPTY, Framing, Sized
-from gateway.wire.message import RequestHead, ResponseHead
+from gateway.wire.message import ResponseHead
 
 SAFE = frozenset({b"GET", b"HEAD"})
 """Methods whose answers carry what a cache may say about them."""
@@ -32,24 +31,13 @@ class Relay(Answer):
     __slots__ = ("_again", "_fetches", "_forwarded", "_keeping", "_requested",
                  "_tunnel")  # fmt: skip
 
-    def __init__(
-        self,
-        site: Site,
-        fetches: Fetches,
-        client: Client,
-        head: RequestHead,
-        asked: Asking,
-        *,
-        persistent: bool,
-    ) -> None:
-        super().__init__(site, client, head, asked, persistent=persistent)
-        self._fetches = fetches
-        self._tunnel = False
-        self._forwarded: OriginRequest | None = None
-        self._again: RepeatedPass | None = None
-        self._keeping: shelving.Keeping | None = None
-        self._requested = 0.0
-        """Epoch seconds at which the request was forwarded."""
+    _fetches: Fetches
+    _tunnel: bool
+    _forwarded: OriginRequest | None
+    _again: RepeatedPass | None
+    _keeping: shelving.Keeping | None
+    _requested: float
+    """Epoch seconds at which the request was forwarded."""
 
     def _relay(self, raw: bytes) -> None:
         head = self.head
@@ -65,10 +53,11 @@ class Relay(Answer):
         )
         if upload is None and head.method in SAFE and upgrade is None and self.reply.persistent:
             key = self._asked.key if isinstance(self._asked, Cacheable) else None
-            again = RepeatedPass(head, self._asked, key, before_client)
+            stamp = self._site.stamp.value
+            again = RepeatedPass(head, self._asked, key, before_client, stamp)
             self._site.passes.note(raw, again)
             self._again = again
-        self._forward(before_client)
+        self._forward(before_client + forwarding.of_client(self._client.address, head.host))
 
     def start_again(self, again: RepeatedPass) -> None:
         """Begin to answer a request that was forwarded just now, byte for byte."""
@@ -80,17 +69,17 @@ class Relay(Answer):
             assert not isinstance(asked.verdict, Deliver | Refuse)
             self._why = asked.verdict.why
             self.word = Word.PASS
-        self._forward(again.before_client)
+        address = self._client.address
+        if again.address != address:
+            again.address = address
+            again.forwarded = again.before_client + forwarding.of_client(address, self.head.host)
+        self._forward(again.forwarded)
 
-    def _forward(self, before_client: bytes) -> None:
-        head = self.head
-        self._requested = self._site.clock()
-        forwarded = self._site.pools[self.route.origin].request(
-            head.method,
-            before_client + forwarding.of_client(self._client.address, head.host),
-            self._upload,
-            self,
-        )
+    def _forward(self, head: bytes) -> None:
+        site = self._site
+        self._requested = site.clock()
+        pool = site.pools[self.route.origin]
+        forwarded = pool.request(self.head.method, head, self._upload, self)
         if not self._over:
             self._forwarded = forwarded
 

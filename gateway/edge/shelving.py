@@ -71,13 +71,22 @@ def replace(
 
     False when it says by now that it may not be kept: then neither stays.
     """
-    shelf = site.memory.peek(key)
-    others = () if shelf is None else tuple(v for v in shelf.variants if v is not stored)
-    if storing.forbidden(fresh.status, fresh.fields, fresh.directives, rules) is None:
-        site.memory.keep(key, storing.filed(others, fresh))
-        return True
+    if storing.forbidden(fresh.status, fresh.fields, fresh.directives, rules) is not None:
+        discard(site, key, stored)
+        return False
+    site.memory.keep(key, storing.filed(_others(site, key, stored), fresh))
+    return True
+
+
+def discard(site: Site, key: bytes, stored: StoredResponse) -> None:
+    """Forget *stored*, and leave the other variants beside it."""
+    others = _others(site, key, stored)
     if others:
         site.memory.keep(key, others)
     else:
         site.memory.remove(key)
-    return False
+
+
+def _others(site: Site, key: bytes, stored: StoredResponse) -> tuple[StoredResponse, ...]:
+    shelf = site.memory.peek(key)
+    return () if shelf is None else tuple(each for each in shelf.variants if each is not stored)

@@ -55,7 +55,7 @@ class Site:
         self.stamp = Stamp(clock())
         self.memory = MemoryStore(snapshot.memory_bytes, snapshot.object_bytes)
         self.heads = RepeatedHeads(self.stamp, counters)
-        self.passes = RepeatedPasses(self.stamp)
+        self.passes = RepeatedPasses()
         self.pools = {
             name: OriginPool(
                 settings,
