@@ -13,11 +13,12 @@ from gateway.errors import GatewayError, OriginSpokeNonsense
 from gateway.origin.request import OriginRequest
 from gateway.policy import downstream, invalidation, validation
 from gateway.policy.age import arrived
+from gateway.policy.key import chosen_cookies
 from gateway.policy.outcome import Word
 from gateway.policy.reuse import Deliver, Refuse, Validate
 from gateway.policy.rules import Scope
 from gateway.policy.stored import StoredResponse
-from gateway.wire.fields import NONE, Fields
+from gateway.wire.fields import NONE, Fields, line
 from gateway.wire.framing import EMPTY, Framing, Sized
 from gateway.wire.message import ResponseHead
 
@@ -84,10 +85,18 @@ class Relay(Answer):
             self._forwarded = forwarded
 
     def _fields_for_origin(self) -> Fields:
-        if isinstance(self._asked, Cacheable) and self.route.cache.scope is Scope.PUBLIC:
-            # What everybody shares must not have been made for somebody.
-            return self.head.fields.without(forwarding.CREDENTIALS)
-        return self.head.fields
+        fields = self.head.fields
+        rules = self.route.cache
+        if not isinstance(self._asked, Cacheable) or rules.scope is not Scope.PUBLIC:
+            return fields
+        # What everybody shares must not have been made for somebody.
+        stripped = fields.without(forwarding.CREDENTIALS)
+        if rules.key_cookies:
+            chosen = chosen_cookies(fields.get(b"cookie"), rules.key_cookies)
+            if chosen:
+                pairs = b"; ".join(b"%b=%b" % pair for pair in chosen.items())
+                return stripped.plus(line(b"Cookie", pairs))
+        return stripped
 
     def take_interim(self, head: ResponseHead) -> None:
         """Pass a 1xx response on, to clients that know what it is (RFC 9110 section 15.2)."""
