@@ -125,11 +125,10 @@ class Answer:
         )
 
     def _fail(self, error: GatewayError) -> None:
-        origin = self.route.origin
-        reason = error.reason if isinstance(error, ExchangeFailed) else "truncated"
-        self.error = reason
-        request = f"{self.head.method.decode()} {self.head.target.path.decode()}"
-        self._site.trouble(origin, reason, f"the origin {error} ({request})")
+        """Say what went wrong, or break off what had begun."""
+        self._give_up(error, self._tell(error))
+
+    def _give_up(self, error: GatewayError, reason: str) -> None:
         if self.reply.started:
             # Better a broken answer than one that looks whole (RFC 9112 section 8).
             account(self._site, self, self._client.address)
@@ -137,7 +136,15 @@ class Answer:
             self._client.break_off()
             return
         status = error.status if isinstance(error, ExchangeFailed) else HTTPStatus.BAD_GATEWAY
-        self._answer_error(status, reason, f'the origin "{origin}" {error}')
+        self._answer_error(status, reason, f'the origin "{self.route.origin}" {error}')
+
+    def _tell(self, error: GatewayError) -> str:
+        """Let operators know what the origin did; return the word for it."""
+        reason = error.reason if isinstance(error, ExchangeFailed) else "truncated"
+        self.error = reason
+        request = f"{self.head.method.decode()} {self.head.target.path.decode()}"
+        self._site.trouble(self.route.origin, reason, f"the origin {error} ({request})")
+        return reason
 
     def _answer_error(self, status: HTTPStatus, detail: str, text: str) -> None:
         body = f"{int(status)} {status.phrase}: {text}\n".encode()

@@ -11,10 +11,10 @@ from typing import cast
 
 from gateway.edge import asking, refusal
 from gateway.edge.asked import Cacheable
-from gateway.edge.collapse import Fetches
 from gateway.edge.exchange import Exchange
 from gateway.edge.fast_lane import FastLane
 from gateway.edge.passes import RepeatedPass
+from gateway.edge.refreshing import Refreshes
 from gateway.edge.request_body import RequestBody
 from gateway.edge.site import Site
 from gateway.errors import MalformedRequest, RequestRefused
@@ -58,16 +58,18 @@ _NEVER = float("inf")
 class ClientConnection(asyncio.Protocol):
     """A connection that a client opened."""
 
-    __slots__ = ("_active", "_advancing", "_body", "_buffer", "_exchange", "_fetches",
+    __slots__ = ("_active", "_advancing", "_body", "_buffer", "_exchange",
                  "_half_closed", "_heads", "_lane", "_lingered", "_passes", "_paused_reading",
+                 "_refreshes", "_side_by_side",
                  "_site", "_stamp", "_state", "_transport", "_tunnel", "_upload_held", "address",
                  "deadline", "has_room", "watched_in")  # fmt: skip
 
     _transport: asyncio.Transport
 
-    def __init__(self, site: Site, fetches: Fetches, lane: FastLane) -> None:
+    def __init__(self, site: Site, refreshes: Refreshes, lane: FastLane) -> None:
         self._site = site
-        self._fetches = fetches
+        self._refreshes = refreshes
+        self._side_by_side = refreshes.fetches.side_by_side
         self._lane = lane
         self._heads = site.heads
         self._passes = site.passes.table
@@ -118,7 +120,7 @@ class ClientConnection(asyncio.Protocol):
                 if (
                     passed is not None
                     and passed.stamp == self._stamp.value
-                    and (passed.key is None or passed.key in self._fetches.side_by_side)
+                    and (passed.key is None or passed.key in self._side_by_side)
                 ):
                     self._site.counters.received_bytes += len(data)
                     self._pass_again(passed)
@@ -286,7 +288,7 @@ class ClientConnection(asyncio.Protocol):
             return
         self._state = _EXCHANGING
         self.deadline = _NEVER
-        exchange = Exchange(site, self._fetches, self, head, asked, persistent=persistent)
+        exchange = Exchange(site, self._refreshes, self, head, asked, persistent=persistent)
         self._exchange = exchange
         if not has_body:
             exchange.start(raw, None)
@@ -304,7 +306,7 @@ class ClientConnection(asyncio.Protocol):
         self._state = _EXCHANGING
         self.deadline = _NEVER
         exchange = Exchange(
-            self._site, self._fetches, self, passed.head, passed.asked, persistent=True
+            self._site, self._refreshes, self, passed.head, passed.asked, persistent=True
         )
         self._exchange = exchange
         exchange.start_again(passed)

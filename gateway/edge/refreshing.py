@@ -5,7 +5,7 @@ fails it is asked less and less often: those who are served a stale response don
 nothing is gained by asking for each of them.
 """
 
-import random
+from dataclasses import replace
 
 from gateway.edge.collapse import Fetch, Fetches
 from gateway.edge.site import Site
@@ -25,8 +25,8 @@ class Refreshes:
     """The refreshes of one worker."""
 
     def __init__(self, site: Site, fetches: Fetches) -> None:
+        self.fetches = fetches
         self._site = site
-        self._fetches = fetches
         self._failing: dict[bytes, tuple[int, float]] = {}
         """How often a key's refresh has failed in a row, and until when to leave it."""
 
@@ -43,17 +43,28 @@ class Refreshes:
 
         *fields* go to the origin. False when that is going on already, or failed just now.
         """
-        if self._fetches.find(key, head) is not None:
+        if self.fetches.find(key, head) is not None or self.failing(key):
             return False
-        _, until = self._failing.get(key, (0, 0.0))
-        if self._site.monotonic() < until:
-            return False
-        fetch = Fetch(self._site, self._fetches, key, head, fields, route, stored)
-        self._fetches.add(key, fetch)
+        if head.method != b"GET":
+            head = replace(head, method=b"GET")
+        fetch = Fetch(self._site, self.fetches, key, head, fields, route, stored)
+        self.fetches.add(key, fetch)
         fetch.join(_Refresh(self, key, head))
         self._site.counters.refreshes += 1
         fetch.start(client)
         return True
+
+    def adopt(self, fetch: Fetch, key: bytes, head: RequestHead) -> None:
+        """See to a fetch under way that its last client has no more patience for."""
+        self.failed(key)
+        fetch.join(_Refresh(self, key, head))
+
+    def failing(self, key: bytes) -> bool:
+        """Return whether nothing came for *key* just now, so that asking again can wait."""
+        if not self._failing:
+            return False
+        _, until = self._failing.get(key, (0, 0.0))
+        return self._site.monotonic() < until
 
     def failed(self, key: bytes) -> None:
         """Note that nothing usable came for *key*."""
@@ -61,7 +72,7 @@ class Refreshes:
         if len(self._failing) >= _MOST_FAILING:
             del self._failing[next(iter(self._failing))]
         # Chance spreads what failed together.
-        pause = _PAUSES.pause(count + 2, random.random())  # noqa: S311 - no secret
+        pause = _PAUSES.pause(count + 2, self._site.chance())
         self._failing[key] = (count + 1, self._site.monotonic() + pause)
 
     def succeeded(self, key: bytes) -> None:
@@ -84,15 +95,7 @@ class _Refresh:
 
     def fetch_head(self, fetch: Fetch) -> None:
         """Let it come, if it will be stored; else there is nobody to have it."""
-        if fetch.preview() is None:
-            response = fetch.response
-            assert response is not None
-            if response.status >= 500:
-                self._refreshes.failed(self._key)
-            else:
-                self._refreshes.succeeded(self._key)
-        else:
-            self._refreshes.succeeded(self._key)
+        self._refreshes.succeeded(self._key)
         fetch.leave(self)
 
     def fetch_validated(self, stored: StoredResponse) -> None:  # noqa: ARG002
@@ -101,6 +104,11 @@ class _Refresh:
 
     def fetch_released(self) -> None:
         """Leave it to whoever asks next: what came is another's."""
+
+    def fetch_erred(self, status: int) -> bool:  # noqa: ARG002
+        """Leave it for a while."""
+        self._refreshes.failed(self._key)
+        return True
 
     def fetch_failed(self, error: GatewayError) -> None:  # noqa: ARG002
         """Leave it for a while."""

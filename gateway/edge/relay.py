@@ -15,7 +15,7 @@ from gateway.policy import downstream, invalidation, validation
 from gateway.policy.age import arrived
 from gateway.policy.key import chosen_cookies
 from gateway.policy.outcome import Word
-from gateway.policy.reuse import Deliver, Refuse, Validate
+from gateway.policy.reuse import Deliver, DeliverStale, Refuse, Validate
 from gateway.policy.rules import Scope
 from gateway.policy.stored import StoredResponse
 from gateway.wire.fields import NONE, Fields, line
@@ -67,7 +67,7 @@ class Relay(Answer):
         if isinstance(asked, Bypassing):
             self._why = asked.why
         else:
-            assert not isinstance(asked.verdict, Deliver | Refuse)
+            assert not isinstance(asked.verdict, Deliver | DeliverStale | Refuse)
             self._why = asked.verdict.why
             self.word = Word.PASS
         address = self._client.address
@@ -112,8 +112,9 @@ class Relay(Answer):
         again = self._again
         if again is None:
             self.take_head(head, body)
-            self.take_piece(data)
-            self.take_end(NONE)
+            if not self._over:
+                self.take_piece(data)
+                self.take_end(NONE)
             return
         reply = self.reply
         # Identity: the origin's connection knows heads that it has read before.
@@ -126,6 +127,8 @@ class Relay(Answer):
             self._finish()
             return
         self.take_head(head, body)
+        if self._over:
+            return
         if self._keeping is None and reply.persistent:
             again.response = head
             again.answer_head = reply.head

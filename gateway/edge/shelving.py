@@ -48,7 +48,7 @@ def consider(
     arrival: Arrival,
 ) -> Keeping | None:
     """Return how *response* is kept as it arrives; None when it may not or can't be."""
-    decision = storing.decide(request, response, rules, arrival)
+    decision = storing.decide(request, response, rules, arrival, site.chance())
     if not isinstance(decision, storing.Store):
         return None
     limit = site.memory.max_object_bytes
@@ -85,6 +85,12 @@ def discard(site: Site, key: bytes, stored: StoredResponse) -> None:
         site.memory.keep(key, others)
     else:
         site.memory.remove(key)
+
+
+def holds(site: Site, key: bytes, stored: StoredResponse) -> bool:
+    """Return whether *stored* still lies under *key*: nothing has replaced or purged it."""
+    shelf = site.memory.peek(key)
+    return shelf is not None and any(each is stored for each in shelf.variants)
 
 
 def _others(site: Site, key: bytes, stored: StoredResponse) -> tuple[StoredResponse, ...]:
