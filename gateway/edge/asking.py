@@ -3,6 +3,7 @@
 Both lanes begin here, so that a fast answer and a slow one can't differ in what they decide.
 """
 
+from gateway.edge import forwarding
 from gateway.edge.asked import Asking, Bypassing, Cacheable
 from gateway.edge.site import Site, needs_identity
 from gateway.policy import key as keys
@@ -24,6 +25,8 @@ def ask(site: Site, head: RequestHead, *, has_body: bool) -> Asking:
     if has_body:
         # The body of a GET has no meaning for a cache (RFC 9110 section 9.3.1), but an
         # origin may heed it: its answer must not be shared with those who sent none.
+        return Bypassing(route, Forwarded.BYPASS)
+    if forwarding.upgrade(head) is not None:
         return Bypassing(route, Forwarded.BYPASS)
     now = site.clock()
     mine, until = _partition(site, head, rules, now)

@@ -170,8 +170,10 @@ class Fetch:
                 # It is about something that we don't have (RFC 9111 section 4.3.4).
                 self._repeating = True
             else:
-                self._forwarded = None
-                self.take_failure(OriginSpokeNonsense("answered 304 to an unconditional request"))
+                self._give_up("answered 304 to an unconditional request")
+            return
+        if head.status == 101:
+            self._give_up("switched protocols without being asked to")
             return
         self.response = head
         self.body = body
@@ -260,6 +262,12 @@ class Fetch:
         readers, self._readers = self._readers, []
         for reader in readers:
             reader.fetch_failed(error)
+
+    def _give_up(self, why: str) -> None:
+        forwarded, self._forwarded = self._forwarded, None
+        if forwarded is not None:
+            forwarded.abandon()
+        self.take_failure(OriginSpokeNonsense(why))
 
     def _abandon(self) -> None:
         self.ended = True

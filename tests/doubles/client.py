@@ -1,6 +1,8 @@
 """A client that sends the very bytes it is given and reads what comes back, strictly."""
 
 import asyncio
+import socket
+import struct
 from dataclasses import dataclass, field
 
 from tests.doubles.origin import PATIENCE
@@ -114,6 +116,12 @@ class RawClient:
                 return b""
 
     def close(self) -> None:
+        self.writer.transport.abort()
+
+    def reset(self) -> None:
+        """Go so that the other side notices: a mere close may have been half of one."""
+        connection = self.writer.get_extra_info("socket")
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.writer.transport.abort()
 
 
