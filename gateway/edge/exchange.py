@@ -19,7 +19,7 @@ from gateway.origin.upload import Upload
 from gateway.policy import downstream, outcome
 from gateway.policy.age import current_age
 from gateway.policy.outcome import Word
-from gateway.policy.reuse import Deliver, Forwarded, Refuse, Validate
+from gateway.policy.reuse import Deliver, DeliverStale, Forward, Forwarded, Refuse, Validate
 from gateway.policy.reuse import Fetch as FetchVerdict
 from gateway.policy.stored import StoredResponse
 from gateway.wire.fields import NONE, line
@@ -62,6 +62,12 @@ class Exchange(Relay):
         match asked.verdict:
             case Deliver() as verdict:
                 self._deliver(verdict.stored, Word.HIT)
+            case DeliverStale() as verdict:
+                self._deliver(verdict.stored, Word.STALE)
+            case Forward() as verdict:
+                self._why = verdict.why
+                self.word = Word.PASS
+                self._relay(raw)
             case Refuse():
                 self.word = Word.PASS
                 self._answer_error(
@@ -84,7 +90,7 @@ class Exchange(Relay):
         now = self._site.clock()
         age = current_age(stored.arrival, now)
         lines = (*lines, line(b"Age", b"%d" % age))
-        if word is Word.HIT:
+        if word in (Word.HIT, Word.STALE):
             cache_status = outcome.cache_status(ttl=stored.lifetime - age)
         else:
             cache_status = self._cache_status(304, stored)

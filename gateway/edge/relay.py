@@ -15,7 +15,7 @@ from gateway.origin.request import OriginRequest
 from gateway.policy import downstream, invalidation, validation
 from gateway.policy.age import arrived
 from gateway.policy.outcome import Word
-from gateway.policy.reuse import Deliver, Refuse, Validate
+from gateway.policy.reuse import Deliver, DeliverStale, Refuse, Validate
 from gateway.policy.rules import Scope
 from gateway.policy.stored import StoredResponse
 from gateway.wire.fields import NONE, Fields
@@ -77,7 +77,7 @@ class Relay(Answer):
         if isinstance(asked, Bypassing):
             self._why = asked.why
         else:
-            assert not isinstance(asked.verdict, Deliver | Refuse)
+            assert not isinstance(asked.verdict, Deliver | DeliverStale | Refuse)
             self._why = asked.verdict.why
             self.word = Word.PASS
         self._forward(again.before_client)
