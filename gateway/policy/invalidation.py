@@ -27,13 +27,13 @@ def targets(request: RequestHead, response: ResponseHead) -> list[Target]:
     found = [request.target]
     for name in (b"location", b"content-location"):
         for reference in response.fields.every(name):
-            named = _resolved(reference, request)
+            named = resolved(reference, request)
             if named is not None and named not in found:
                 found.append(named)
     return found
 
 
-def _resolved(reference: bytes, request: RequestHead) -> Target | None:
+def resolved(reference: bytes, request: RequestHead) -> Target | None:
     """Return the target that a URI reference names; None when it is elsewhere or nowhere.
 
     Which scheme the client used isn't known here, so http and https of one authority are one.
