@@ -280,12 +280,11 @@ class ClientConnection(asyncio.Protocol):
             )
         asked = asking.ask(site, head, has_body=has_body)
         persistent = self._persists(head)
-        if (
-            isinstance(asked, Cacheable)
-            and isinstance(asked.verdict, Deliver)
-            and self._lane.deliver(self, raw, head, asked, asked.verdict, persistent=persistent)
-        ):
-            return
+        if isinstance(asked, Cacheable) and isinstance(asked.verdict, Deliver):
+            if asked.route.cache.early_refresh:
+                self._refreshes.draw(asked, asked.verdict, head, self.address)
+            if self._lane.deliver(self, raw, head, asked, asked.verdict, persistent=persistent):
+                return
         self._state = _EXCHANGING
         self.deadline = _NEVER
         exchange = Exchange(site, self._refreshes, self, head, asked, persistent=persistent)

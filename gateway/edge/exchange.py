@@ -8,7 +8,7 @@ in or a buffer empties: there is no task, so nothing to cancel.
 from http import HTTPStatus
 from typing import assert_never
 
-from gateway.edge import shelving
+from gateway.edge import forwarding, shelving
 from gateway.edge.answer import Client
 from gateway.edge.asked import Asking, Bypassing, Cacheable
 from gateway.edge.collapse import Fetch
@@ -25,11 +25,10 @@ from gateway.policy.outcome import Word
 from gateway.policy.reuse import Deliver, DeliverStale, Forward, Forwarded, Refuse, Validate
 from gateway.policy.reuse import Fetch as FetchVerdict
 from gateway.policy.stored import StoredResponse
-from gateway.wire.fields import NONE, Fields, line
+from gateway.wire.fields import NONE, line
 from gateway.wire.framing import Framing
 from gateway.wire.message import RequestHead, ResponseHead
 
-_CONDITIONS = frozenset({b"if-none-match", b"if-modified-since", b"range", b"if-range"})
 _NEVER = float("inf")
 _FLUSHED_BYTES = 8 * 1024
 
@@ -67,6 +66,7 @@ class Exchange(Relay):
         self._forwarded = None
         self._again = None
         self._keeping = None
+        self._kept_under = b""
         self._requested = 0.0
         self._fetch: Fetch | None = None
         self._refreshes = refreshes
@@ -117,7 +117,7 @@ class Exchange(Relay):
                 self._refreshes.begin(
                     asked.key,
                     self.head,
-                    self._fields_for_fetch(),
+                    forwarding.for_fetch(self.head.fields, self.route.cache),
                     self.route,
                     verdict.stored,
                     self._client.address,
@@ -221,7 +221,7 @@ class Exchange(Relay):
             fetches,
             asked.key,
             self.head,
-            self._fields_for_fetch(),
+            forwarding.for_fetch(self.head.fields, self.route.cache),
             self.route,
             stored,
         )
@@ -229,9 +229,6 @@ class Exchange(Relay):
         fetches.add(asked.key, fetch)
         fetch.join(self)
         fetch.start(self._client.address)
-
-    def _fields_for_fetch(self) -> Fields:
-        return self._fields_for_origin().without(_CONDITIONS)
 
     def fetch_interim(self, head: ResponseHead) -> None:
         """Pass a 1xx response on."""

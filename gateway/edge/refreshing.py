@@ -7,9 +7,13 @@ nothing is gained by asking for each of them.
 
 from dataclasses import replace
 
+from gateway.edge import forwarding
+from gateway.edge.asked import Cacheable
 from gateway.edge.collapse import Fetch, Fetches
 from gateway.edge.site import Site
 from gateway.errors import GatewayError
+from gateway.policy import refresh
+from gateway.policy.reuse import Deliver
 from gateway.policy.stored import StoredResponse
 from gateway.resilience.backoff import Backoff
 from gateway.routing.route import Route
@@ -53,6 +57,14 @@ class Refreshes:
         self._site.counters.refreshes += 1
         fetch.start(client)
         return True
+
+    def draw(self, asked: Cacheable, hit: Deliver, head: RequestHead, client: bytes) -> None:
+        """Draw lots whether this hit refreshes what it found, before that goes stale."""
+        rules = asked.route.cache
+        chance = self._site.chance()
+        if refresh.is_early(hit.stored, hit.age, rules.early_refresh, chance):
+            fields = forwarding.for_fetch(head.fields, rules)
+            self.begin(asked.key, head, fields, asked.route, hit.stored, client)
 
     def adopt(self, fetch: Fetch, key: bytes, head: RequestHead) -> None:
         """See to a fetch under way that its last client has no more patience for."""

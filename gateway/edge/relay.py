@@ -13,12 +13,10 @@ from gateway.errors import GatewayError, OriginSpokeNonsense
 from gateway.origin.request import OriginRequest
 from gateway.policy import downstream, invalidation, validation
 from gateway.policy.age import arrived
-from gateway.policy.key import chosen_cookies
 from gateway.policy.outcome import Word
 from gateway.policy.reuse import Deliver, DeliverStale, Refuse, Validate
-from gateway.policy.rules import Scope
 from gateway.policy.stored import StoredResponse
-from gateway.wire.fields import NONE, Fields, line
+from gateway.wire.fields import NONE, Fields
 from gateway.wire.framing import EMPTY, Framing, Sized
 from gateway.wire.message import ResponseHead
 
@@ -29,7 +27,7 @@ SAFE = frozenset({b"GET", b"HEAD"})
 class Relay(Answer):
     """Takes the origin's response itself; a `ResponseTaker`."""
 
-    __slots__ = ("_again", "_fetches", "_forwarded", "_keeping", "_requested",
+    __slots__ = ("_again", "_fetches", "_forwarded", "_keeping", "_kept_under", "_requested",
                  "_tunnel")  # fmt: skip
 
     _fetches: Fetches
@@ -37,6 +35,8 @@ class Relay(Answer):
     _forwarded: OriginRequest | None
     _again: RepeatedPass | None
     _keeping: shelving.Keeping | None
+    _kept_under: bytes
+    """The key for what is being kept."""
     _requested: float
     """Epoch seconds at which the request was forwarded."""
 
@@ -86,17 +86,9 @@ class Relay(Answer):
 
     def _fields_for_origin(self) -> Fields:
         fields = self.head.fields
-        rules = self.route.cache
-        if not isinstance(self._asked, Cacheable) or rules.scope is not Scope.PUBLIC:
-            return fields
-        # What everybody shares must not have been made for somebody.
-        stripped = fields.without(forwarding.CREDENTIALS)
-        if rules.key_cookies:
-            chosen = chosen_cookies(fields.get(b"cookie"), rules.key_cookies)
-            if chosen:
-                pairs = b"; ".join(b"%b=%b" % pair for pair in chosen.items())
-                return stripped.plus(line(b"Cookie", pairs))
-        return stripped
+        if isinstance(self._asked, Cacheable):
+            return forwarding.for_cacheable(fields, self.route.cache)
+        return fields
 
     def take_interim(self, head: ResponseHead) -> None:
         """Pass a 1xx response on, to clients that know what it is (RFC 9110 section 15.2)."""
@@ -144,6 +136,7 @@ class Relay(Answer):
         method = self.head.method
         if method not in SAFE:
             self._invalidate(head)
+            self._consider_post(head, body)
             fields = head.fields
             if not rules.enabled:
                 fields = downstream.fields_for_client(fields, rules, None, head.status)
@@ -179,9 +172,22 @@ class Relay(Answer):
         self._keeping = shelving.consider(site, self.head, head, body, rules, arrival)
         if self._keeping is None:
             return None
+        self._kept_under = asked.key
         self._fetches.remember_together(asked.key)
         self.word = Word.MISS
         return self._keeping.preview
+
+    def _consider_post(self, head: ResponseHead, body: Framing) -> None:
+        """Keep what a POST says a GET would bring (RFC 9110 section 9.3.3)."""
+        if self.head.method != b"POST" or b"content-location" not in head.fields:
+            return
+        site = self._site
+        key = asking.key_of(site, self.head, self.head.target)
+        if key is not None:
+            route = site.snapshot.routes.find(b"GET", self.head.target.path)
+            arrival = arrived(head.fields, self._requested, site.clock())
+            self._keeping = shelving.consider(site, self.head, head, body, route.cache, arrival)
+            self._kept_under = key
 
     def _invalidate(self, head: ResponseHead) -> None:
         """Forget what an unsafe request made wrong (RFC 9111 section 4.4)."""
@@ -213,8 +219,7 @@ class Relay(Answer):
             self._client.close_tunnel()
             return
         if self._keeping is not None:
-            assert isinstance(self._asked, Cacheable)
-            shelving.keep(self._site, self._asked.key, self._keeping.complete())
+            shelving.keep(self._site, self._kept_under, self._keeping.complete())
         self._forwarded = None
         self._end_reply(trailers)
         self._finish()

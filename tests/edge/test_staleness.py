@@ -269,3 +269,35 @@ routes: [{name: a, match: {path: /*}, cache: {ttl: 1000s, scope: public, jitter:
 
         assert len(set(lifetimes)) > 40
         assert all(500 <= lifetime <= 1000 for lifetime in lifetimes)
+
+
+async def test_what_is_asked_for_often_is_refreshed_before_it_is_stale() -> None:
+    rules = """
+version: 1
+routes: [{name: a, match: {path: /*}, cache: {ttl: 100s, scope: public, early_refresh: true}}]
+"""
+    origin = ScriptedOrigin()
+    origin.on("/a", ok(b"one"), ok(b"two"))
+    async with origin, gateway_before(origin, rules) as world:
+        await world.get("/a")
+        world.gateway.site.chance = lambda: 1.0 - 2.0**-53
+        early = await world.get("/a")
+        world.pass_time(99.98)
+        hit = await world.get("/a")
+        await settled(world)
+        after = await world.get("/a")
+
+        assert (early.word, early.body) == ("HIT", b"one")
+        assert (hit.word, hit.body) == ("HIT", b"one")
+        assert (after.word, after.body, after.get("age")) == ("HIT", b"two", "0")
+        assert len(origin.heard) == 2
+
+
+async def test_what_a_post_says_a_get_would_bring_is_kept() -> None:
+    posted = ok(b"made", max_age=60, content_location="/a")
+    async with scripted_origin(a=posted) as origin, gateway_before(origin) as world:
+        await world.get("/a", "POST", content_length="0")
+        reply = await world.get("/a")
+
+        assert (reply.word, reply.body) == ("HIT", b"made")
+        assert len(origin.heard) == 1
