@@ -84,6 +84,9 @@ class Watch:
         while self._swept < current:
             self._swept += 1
             for item in self._buckets.pop(self._swept, ()):
+                if item.watched_in != self._swept:
+                    # Another's expiry just ended it, or moved it on.
+                    continue
                 item.watched_in = 0
                 if item.deadline <= now:
                     item.expire(now)

@@ -65,7 +65,7 @@ class OriginRequest:
 
     __slots__ = ("_connection", "_head", "_lender", "_method", "_paused", "_phase",
                  "_started", "_taker", "_total", "_upload", "deadline", "repeatable",
-                 "watched_in")  # fmt: skip
+                 "repeated", "watched_in")  # fmt: skip
 
     def __init__(
         self,
@@ -86,6 +86,8 @@ class OriginRequest:
         self._phase = _WAITING
         self.repeatable = upload is None and method in _REPEATABLE
         """Whether it can be sent again when a kept connection turns out dead."""
+        self.repeated = False
+        """It was sent once already, over a kept connection that turned out dead."""
         self._paused = False
         self._started = now
         self._total = self._started + lender.settings.timeouts.total
@@ -241,7 +243,11 @@ class OriginRequest:
         self._phase = _BODY
         lender = self._lender
         now = lender.monotonic()
-        self.deadline = now + lender.settings.timeouts.between_bytes
+        deadline = now + lender.settings.timeouts.between_bytes
+        if deadline < self.deadline:
+            # Nearer than the watch knows: it would look seconds too late.
+            lender.watch.set(self, deadline)
+        self.deadline = deadline
         lender.counters.origin_latency[lender.settings.name].observe(now - self._started)
         self._taker.take_head(head, body)
 
@@ -273,6 +279,7 @@ class OriginRequest:
         )
         if stale and self.repeatable:
             self.repeatable = False
+            self.repeated = True
             self._phase = _WAITING
             self._lender.submit(self, self._lender.monotonic())
         else:
