@@ -64,8 +64,8 @@ class OriginRequest:
     """Forwards one request and hands what comes back to its taker."""
 
     __slots__ = ("_connection", "_head", "_lender", "_method", "_paused", "_phase",
-                 "_started", "_taker", "_total", "_upload", "deadline", "repeated",
-                 "watched_in")  # fmt: skip
+                 "_started", "_taker", "_total", "_upload", "deadline", "repeatable",
+                 "repeated", "watched_in")  # fmt: skip
 
     def __init__(
         self,
@@ -84,6 +84,8 @@ class OriginRequest:
         self._taker = taker
         self._connection: OriginConnection | None = None
         self._phase = _WAITING
+        self.repeatable = upload is None and method in _REPEATABLE
+        """Whether it can be sent again when a kept connection turns out dead."""
         self.repeated = False
         """It was sent once already, over a kept connection that turned out dead."""
         self._paused = False
@@ -133,11 +135,6 @@ class OriginRequest:
     def over(self) -> bool:
         """Whether nothing is waited for any more."""
         return self._phase is _OVER
-
-    @property
-    def repeatable(self) -> bool:
-        """Whether it can be sent again when a kept connection turns out dead."""
-        return self._method in _REPEATABLE and self._upload is None and not self.repeated
 
     def queued(self) -> None:
         """Wait in turn for a connection, not longer than opening one may take."""
@@ -281,6 +278,7 @@ class OriginRequest:
             and not connection.heard
         )
         if stale and self.repeatable:
+            self.repeatable = False
             self.repeated = True
             self._phase = _WAITING
             self._lender.submit(self, self._lender.monotonic())

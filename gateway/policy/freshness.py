@@ -1,7 +1,8 @@
-"""How long a response stays fresh (RFC 9111 section 4.2.1; RFC 9213 section 2).
+"""How long a response stays fresh (RFC 9111 section 4.2; RFC 9213 section 2).
 
-The origin's explicit word, or the operator's in its place. Nothing is guessed: a response
-that nobody gave a lifetime has none. Durations are seconds.
+The origin's explicit word, or the operator's in its place. Where the rules let us, a guess
+for what says only when it last changed; else a response that nobody gave a lifetime has
+none. Durations are seconds.
 """
 
 from dataclasses import dataclass
@@ -29,8 +30,21 @@ class LifetimeSource(StrEnum):
     """The route's lifetime, for a successful response."""
     ROUTE_STATUS = "route-status"
     """The route's lifetime for this very status, or its silence about an error."""
+    HEURISTIC = "heuristic"
+    """A guess by Last-Modified, where the rules ask for one."""
     NONE = "none"
     """Nobody: the response is stale from the start."""
+
+
+EXPLICIT: Final = frozenset(
+    {
+        LifetimeSource.TARGETED,
+        LifetimeSource.S_MAXAGE,
+        LifetimeSource.MAX_AGE,
+        LifetimeSource.EXPIRES,
+    }
+)
+"""The origin's own words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +62,13 @@ def freshness_lifetime(
     directives: ResponseDirectives,
     rules: CacheRules,
     arrival: Arrival,
+    *,
+    anonymous: bool = True,
 ) -> Lifetime:
     """Return the freshness lifetime of a response.
+
+    *anonymous* tells that the request for it said nothing of who asks; nothing is guessed
+    about an answer that may have been made for one client.
 
     A route's lifetime holds for successes that are cacheable by default, however the origin
     spoke. Errors never inherit it: where a route sets one, an error lives as long as the
@@ -65,7 +84,45 @@ def freshness_lifetime(
                 return Lifetime(0.0, LifetimeSource.ROUTE_STATUS)
             if status in CACHEABLE_BY_DEFAULT:
                 return Lifetime(rules.lifetime, LifetimeSource.ROUTE)
-    return _explicit(fields, directives, arrival)
+    lifetime = _explicit(fields, directives, arrival)
+    if lifetime.source is LifetimeSource.NONE and rules.heuristic is not None and anonymous:
+        return _guessed(status, fields, directives, rules, arrival)
+    return lifetime
+
+
+def is_anonymous(request_fields: Fields, rules: CacheRules) -> bool:
+    """Return whether nothing tells the origin who asks, or the key keeps those who ask apart."""
+    if rules.scope is not Scope.SHARED:
+        return True
+    index = request_fields.index()
+    return b"cookie" not in index and b"authorization" not in index
+
+
+def _guessed(
+    status: int,
+    fields: Fields,
+    directives: ResponseDirectives,
+    rules: CacheRules,
+    arrival: Arrival,
+) -> Lifetime:
+    """Return a share of the time since the last change (section 4.2.2).
+
+    Only for what is cacheable by default or said to be public. On a route of the rules,
+    errors live by `status_lifetimes` alone. Who sets a cookie speaks to one client.
+    """
+    heuristic = rules.heuristic
+    assert heuristic is not None
+    modified = fields.get(b"last-modified")
+    instant = None if modified is None else dates.parse(modified, arrival.response_time)
+    if (
+        instant is None
+        or (status not in CACHEABLE_BY_DEFAULT and not directives.public)
+        or (status >= 400 and rules.scope is not Scope.SHARED)
+        or b"set-cookie" in fields
+    ):
+        return Lifetime(0.0, LifetimeSource.NONE)
+    guess = heuristic.fraction * max(0.0, arrival.date_value - instant)
+    return Lifetime(min(heuristic.most, guess), LifetimeSource.HEURISTIC)
 
 
 def _explicit(fields: Fields, directives: ResponseDirectives, arrival: Arrival) -> Lifetime:

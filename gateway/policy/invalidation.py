@@ -16,24 +16,29 @@ _SAFE: Final = frozenset({b"GET", b"HEAD", b"OPTIONS", b"TRACE"})
 _DEFAULT_PORTS: Final = {"http": ":80", "https": ":443"}
 
 
+def is_safe(method: bytes) -> bool:
+    """Return whether *method* is known to change nothing at the origin."""
+    return method in _SAFE
+
+
 def targets(request: RequestHead, response: ResponseHead) -> list[Target]:
     """Return the targets at ``request.host`` whose stored responses must not be used again.
 
     The request's own, and where Location and Content-Location point, as long as they stay at
     this host: no host may invalidate another's. Empty for safe methods and for errors.
     """
-    if request.method in _SAFE or not 200 <= response.status < 400:
+    if is_safe(request.method) or not 200 <= response.status < 400:
         return []
     found = [request.target]
     for name in (b"location", b"content-location"):
         for reference in response.fields.every(name):
-            named = _resolved(reference, request)
+            named = resolved(reference, request)
             if named is not None and named not in found:
                 found.append(named)
     return found
 
 
-def _resolved(reference: bytes, request: RequestHead) -> Target | None:
+def resolved(reference: bytes, request: RequestHead) -> Target | None:
     """Return the target that a URI reference names; None when it is elsewhere or nowhere.
 
     Which scheme the client used isn't known here, so http and https of one authority are one.

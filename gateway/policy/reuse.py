@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeAlias
 
-from gateway.policy import vary
+from gateway.policy import staleness, vary
 from gateway.policy.age import current_age
 from gateway.policy.directives import RequestDirectives, parse_request
 from gateway.policy.rules import CacheRules
@@ -54,6 +54,22 @@ class Deliver:
 
 
 @dataclass(slots=True)
+class DeliverStale:
+    """Send *stored*, which is no longer fresh: its current age is *age* seconds.
+
+    The same verdict holds for this same request until *until*, in epoch seconds, as long as
+    the same responses are stored.
+    """
+
+    stored: StoredResponse
+    age: float
+    until: float
+    refresh: bool = False
+    """Whether to fetch a new response meanwhile (stale-while-revalidate, RFC 5861 section 3);
+    else the client takes what is stale, or gets it in place of an error."""
+
+
+@dataclass(slots=True)
 class Validate:
     """Ask the origin whether *stored* may be sent; without validators, for a new response."""
 
@@ -69,11 +85,21 @@ class Fetch:
 
 
 @dataclass(slots=True)
+class Forward:
+    """Send the request on as it came, its Range included: nobody else can use the answer.
+
+    A complete response that comes in spite of the Range may be stored.
+    """
+
+    why: Forwarded
+
+
+@dataclass(slots=True)
 class Refuse:
     """Answer 504: the client wants a stored response only (only-if-cached, 5.2.1.7)."""
 
 
-Verdict: TypeAlias = Deliver | Validate | Fetch | Refuse
+Verdict: TypeAlias = Deliver | DeliverStale | Validate | Fetch | Forward | Refuse
 
 
 def bypasses(request: RequestHead, rules: CacheRules) -> Forwarded | None:
@@ -84,12 +110,8 @@ def bypasses(request: RequestHead, rules: CacheRules) -> Forwarded | None:
     if method not in (b"GET", b"HEAD"):
         return Forwarded.METHOD
     index = request.fields.index()
-    # If-Match and If-Unmodified-Since aren't for caches to evaluate (section 4.3.2). Ranges
-    # aren't assembled here, so one goes past the cache, not through it: PARTIAL would
-    # say that a part is stored. A Range on HEAD means nothing (RFC 9110 section 14.2).
+    # If-Match and If-Unmodified-Since aren't for caches to evaluate (section 4.3.2).
     if b"if-match" in index or b"if-unmodified-since" in index:
-        return Forwarded.BYPASS
-    if b"range" in index and method == b"GET":
         return Forwarded.BYPASS
     return None
 
@@ -111,14 +133,77 @@ def decide(
     if stored is None:
         if asked is not None and asked.only_if_cached:
             return Refuse()
-        return Fetch(Forwarded.VARY_MISS if variants else Forwarded.URI_MISS)
+        why = Forwarded.VARY_MISS if variants else Forwarded.URI_MISS
+        return Forward(why) if _wants_range(request, rules) else Fetch(why)
     age = current_age(stored.arrival, now)
     if asked is not None:
-        return _as_asked(asked, stored, rules, now, age)
-    remaining = stored.lifetime - age
-    if remaining > 0 and not stored.directives.no_cache:
-        return Deliver(stored, age, now + remaining)
-    return Validate(stored, Forwarded.STALE)
+        verdict = _as_asked(asked, stored, rules, now, age)
+    else:
+        remaining = stored.lifetime - age
+        if remaining > 0 and not stored.directives.no_cache:
+            return Deliver(stored, age, now + remaining)
+        window = staleness.revalidation_window(stored, rules)
+        if window and remaining + window > 0:
+            return DeliverStale(stored, age, now + remaining + window, refresh=True)
+        verdict = Validate(stored, Forwarded.STALE)
+    if (
+        isinstance(verdict, Validate)
+        and _wants_range(request, rules)
+        and not _has_validator(stored)
+    ):
+        # To validate means to ask for all of it, which costs little only if a 304 can come.
+        return Forward(verdict.why)
+    return verdict
+
+
+def in_place_of_error(
+    stored: StoredResponse, request: RequestHead, rules: CacheRules, now: float, status: int | None
+) -> DeliverStale | None:
+    """Return the verdict on *stored* when validating it has failed; None to send the error.
+
+    *status* is what the origin answered, None when no answer came: it couldn't be reached,
+    hung up, or was silent for longer than it may be. RFC 5861 section 4, RFC 9111 sections
+    4.2.4 and 4.3.3. What a client asked about age or freshness was asked of an origin that
+    could answer; its no-cache holds even so.
+    """
+    if status is not None and status not in staleness.ERRORS:
+        return None
+    age = current_age(stored.arrival, now)
+    asked = parse_request(request.fields)
+    remaining = stored.lifetime - age + staleness.error_window(stored, asked, rules)
+    # What is fresh, but was to be validated by the client's wish, needs no permission.
+    if remaining <= 0 or asked.no_cache or stored.directives.no_cache:
+        return None
+    return DeliverStale(stored, age, now + remaining, refresh=False)
+
+
+def patience(
+    stored: StoredResponse, request: RequestHead, rules: CacheRules, now: float
+) -> float | None:
+    """Return after how many seconds of an origin's silence *stored* should be sent instead.
+
+    None: never; nothing shortens the origin's own time limits.
+    """
+    after = rules.stale_if_error_after
+    if after is None or in_place_of_error(stored, request, rules, now + after, None) is None:
+        return None
+    return after
+
+
+def _wants_range(request: RequestHead, rules: CacheRules) -> bool:
+    """Return whether to ask the origin for a part only.
+
+    A Range means nothing but in a GET (RFC 9110 section 14.2).
+    """
+    return (
+        b"range" in request.fields.index()
+        and request.method == b"GET"
+        and not rules.whole_for_range
+    )
+
+
+def _has_validator(stored: StoredResponse) -> bool:
+    return b"etag" in stored.fields or b"last-modified" in stored.fields
 
 
 def _selected(variants: Sequence[StoredResponse], request: RequestHead) -> StoredResponse | None:
@@ -154,19 +239,16 @@ def _as_asked(
     directives = stored.directives
     remaining = stored.lifetime - age
     fresh = remaining > 0 and not directives.no_cache
+    window = staleness.revalidation_window(stored, rules)
     allowed = remaining
     """The seconds for which the response may be sent; 0 or less: it may not."""
-    if directives.no_cache:
-        allowed = 0.0
-    elif asked.max_stale is not None and not (
-        directives.must_revalidate
-        or directives.proxy_revalidate
-        # s-maxage implies proxy-revalidate (5.2.2.10).
-        or directives.s_maxage is not None
-    ):
-        allowed += asked.max_stale
-    if asked.no_cache:
-        allowed = 0.0
+    if asked.max_stale is not None:
+        # Who names a limit takes nothing beyond it, refreshed or not.
+        if not staleness.must_validate(stored, rules):
+            allowed += asked.max_stale
+    elif asked.max_age is None and asked.min_fresh is None:
+        # With either and without max-stale, a client wants a fresh one (5.2.1.1).
+        allowed += window
     if asked.max_age is not None and not (
         # A reload says max-age=0. Who sent a response as immutable said that asking again
         # is pointless while it is fresh; no-cache asks all the same (RFC 8246 section 2).
@@ -175,8 +257,13 @@ def _as_asked(
         allowed = min(allowed, asked.max_age - age)
     if asked.min_fresh is not None:
         allowed = min(allowed, remaining - asked.min_fresh)
-    if allowed > 0:
-        return Deliver(stored, age, now + allowed)
+    if allowed > 0 and not (directives.no_cache or asked.no_cache):
+        if fresh:
+            return Deliver(stored, age, now + min(allowed, remaining))
+        refresh = remaining + window > 0
+        if refresh:
+            allowed = min(allowed, remaining + window)
+        return DeliverStale(stored, age, now + allowed, refresh)
     if asked.only_if_cached:
         return Refuse()
     return Validate(stored, Forwarded.REQUEST if fresh else Forwarded.STALE)

@@ -35,6 +35,16 @@ class QueryRules:
     """Globs of the parameter names kept; None keeps all that aren't ignored."""
 
 
+@dataclass(frozen=True, slots=True)
+class Heuristic:
+    """How long a response stays fresh that says only when it last changed (4.2.2)."""
+
+    fraction: float = 0.1
+    """The share of the time since its Last-Modified."""
+    most: float = 3600.0
+    """Seconds that no guess exceeds: nobody was told, so nobody will purge it."""
+
+
 _NO_STATUSES: Mapping[int, float] = MappingProxyType({})
 
 
@@ -54,7 +64,33 @@ class CacheRules:
     status_lifetimes: Mapping[int, float] = field(default_factory=lambda: _NO_STATUSES)
     """Freshness lifetimes of chosen error statuses; errors take theirs from here alone."""
     query: QueryRules = field(default_factory=QueryRules)
+    key_headers: tuple[bytes, ...] = ()
+    """Lower-case names of request fields that belong to the key."""
+    key_cookies: tuple[bytes, ...] = ()
+    """Names of cookies that belong to the key."""
+    stale_while_revalidate: float | None = None
+    """How long past its lifetime a success is sent while it is refreshed (RFC 5861 section 3)."""
+    stale_if_error_for: float | None = None
+    """How long past its lifetime it is sent in place of an error (RFC 5861 section 4)."""
+    stale_if_error_after: float | None = None
+    """Seconds of an origin's silence that count as an error where a stale response is at hand;
+    None: as long as the origin's own time limits."""
+    jitter: float = 0.0
+    """The share of a lifetime, from 0 to 1, by which chance may shorten it."""
+    heuristic: Heuristic | None = None
+    """None guesses nothing: who is silent about freshness gets none."""
+    early_refresh: float = 0.0
+    """How eagerly what is asked for often is refreshed before it is stale: the beta of XFetch,
+    where 1 is usual and 0 is never."""
+    whole_for_range: bool = False
+    """Fetch all of what a range is asked of, so that the next range is a hit; else a miss
+    gets from the origin just the range."""
 
 
-OBEY_ORIGIN = CacheRules(scope=Scope.SHARED)
-"""The rules of a file without routes: RFC 9111, as a shared cache."""
+OBEY_ORIGIN = CacheRules(scope=Scope.SHARED, stale_if_error_for=3600.0, heuristic=Heuristic())
+"""The rules of a file without routes: RFC 9111, as a shared cache.
+
+It does what the RFC leaves to a cache and expects of a good one: a guess at the freshness of
+what says only when it last changed, and a stale response where the origin can't be reached
+(sections 4.2.2 and 4.2.4), both bounded and neither against the origin's word.
+"""

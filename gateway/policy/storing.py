@@ -9,10 +9,16 @@ from enum import StrEnum
 from http import HTTPStatus
 from typing import Final, Self, TypeAlias
 
-from gateway.policy import vary
+from gateway.policy import invalidation, refresh, vary
 from gateway.policy.age import Arrival
 from gateway.policy.directives import ResponseDirectives, parse_request, parse_response
-from gateway.policy.freshness import CACHEABLE_BY_DEFAULT, LifetimeSource, freshness_lifetime
+from gateway.policy.freshness import (
+    CACHEABLE_BY_DEFAULT,
+    EXPLICIT,
+    LifetimeSource,
+    freshness_lifetime,
+    is_anonymous,
+)
 from gateway.policy.rules import CacheRules, Scope
 from gateway.policy.stored import NominatedField, StoredResponse
 from gateway.wire import dates
@@ -43,7 +49,7 @@ class Unstorable(StrEnum):
     OFF = "cache-off", "rules.yaml"
     """The route says ``cache: off``."""
     METHOD = "method", "RFC 9111 section 3"
-    """Only what a GET brought is kept."""
+    """Only what a GET brought is kept, and what a POST did under RFC 9110 section 9.3.3."""
     INTERIM = "interim", "RFC 9111 section 3"
     """A 1xx isn't the response yet."""
     NOT_MODIFIED = "not-modified", "RFC 9111 section 4.3.4"
@@ -69,6 +75,9 @@ class Unstorable(StrEnum):
     """Never fresh, and without a validator it couldn't be made so."""
 
 
+_NO_RESPONSE_BY_ITSELF: Final = {304: Unstorable.NOT_MODIFIED, 206: Unstorable.PARTIAL}
+
+
 @dataclass(slots=True)
 class Store:
     """Keep it."""
@@ -90,24 +99,26 @@ Decision: TypeAlias = Store | Pass
 
 
 def decide(
-    request: RequestHead, response: ResponseHead, rules: CacheRules, arrival: Arrival
+    request: RequestHead,
+    response: ResponseHead,
+    rules: CacheRules,
+    arrival: Arrival,
+    chance: float = 0.0,
 ) -> Decision:
     """Return whether *response* may be kept.
 
     On a public route the origin never saw the credentials of *request*: there they are
-    stripped before every fetch, so here they count as absent.
+    stripped before every fetch, so here they count as absent. *chance*, at least 0 and less
+    than 1, spreads lifetimes where the rules say so; 0 leaves them whole. What a POST
+    brought is kept to answer a GET of the same target.
     """
     if not rules.enabled:
         return Pass(Unstorable.OFF)
-    if request.method != b"GET":
+    if request.method != b"GET" and not _represents_target(request, response):
         return Pass(Unstorable.METHOD)
     status = response.status
-    if status < 200:
-        return Pass(Unstorable.INTERIM)
-    if status == 304:
-        return Pass(Unstorable.NOT_MODIFIED)
-    if status == 206:
-        return Pass(Unstorable.PARTIAL)
+    if status < 200 or status in _NO_RESPONSE_BY_ITSELF:
+        return Pass(_NO_RESPONSE_BY_ITSELF.get(status, Unstorable.INTERIM))
     if parse_request(request.fields).no_store:
         return Pass(Unstorable.REQUEST_NO_STORE)
     directives = parse_response(response.fields)
@@ -119,18 +130,40 @@ def decide(
     nominated = vary.nominated(request.fields, response.fields)
     if nominated is None:
         return Pass(Unstorable.VARY)
-    lifetime = freshness_lifetime(status, response.fields, directives, rules, arrival)
+    lifetime = freshness_lifetime(
+        status,
+        response.fields,
+        directives,
+        rules,
+        arrival,
+        anonymous=is_anonymous(request.fields, rules),
+    )
+    if request.method != b"GET" and lifetime.source not in EXPLICIT:
+        return Pass(Unstorable.METHOD)
     explicit = lifetime.source is not LifetimeSource.NONE or directives.public
     if not explicit and status not in CACHEABLE_BY_DEFAULT:
         return Pass(Unstorable.STATUS)
     if status >= 400 and lifetime.seconds <= 0:
         return Pass(Unstorable.ERROR)
-    reusable_unasked = lifetime.seconds > 0 and not directives.no_cache
+    usable = lifetime.seconds > 0 or bool(directives.stale_while_revalidate)
+    reusable_unasked = usable and not directives.no_cache
     if not reusable_unasked and not has_validator(response.fields):
         return Pass(Unstorable.USELESS)
     if rules.scope is Scope.PUBLIC:
         nominated = _without_credentials(nominated)
-    return Store(lifetime.seconds, nominated, directives)
+    seconds = refresh.jittered(lifetime.seconds, rules.jitter, chance)
+    return Store(seconds, nominated, directives)
+
+
+def _represents_target(request: RequestHead, response: ResponseHead) -> bool:
+    """Return whether an answer to a POST is what a GET of its target would bring.
+
+    RFC 9110 section 9.3.3: its Content-Location says so, by naming the target itself.
+    """
+    if request.method != b"POST" or response.status != 200:
+        return False
+    named = response.fields.every(b"content-location")
+    return len(named) == 1 and invalidation.resolved(named[0], request) == request.target
 
 
 def forbidden(

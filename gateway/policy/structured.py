@@ -1,4 +1,4 @@
-"""Dictionaries of Structured Fields (RFC 9651), as far as a cache reads them.
+"""Dictionaries and Lists of Structured Fields (RFC 9651), as far as a cache reads them.
 
 Exact about what is valid, since a field that fails to parse is ignored as a whole. Parameters
 are checked and dropped; inner lists and types that no cache directive has are checked and
@@ -49,6 +49,24 @@ def parse_dictionary(value: bytes) -> Dictionary | None:
         return None
 
 
+def parse_list(value: bytes) -> list[Value] | None:
+    """Return the members of a List; None when it fails to parse (section 4.2.1)."""
+    try:
+        return _list(value.strip(b" "))
+    except _Malformed:
+        return None
+
+
+def _list(value: bytes) -> list[Value]:
+    members: list[Value] = []
+    position = 0
+    while position < len(value):
+        member, position = _member(value, position)
+        members.append(member)
+        position = _after_member(value, _parameters(value, position))
+    return members
+
+
 def _dictionary(value: bytes) -> Dictionary:
     members: Dictionary = {}
     position = 0
@@ -57,17 +75,22 @@ def _dictionary(value: bytes) -> Dictionary:
         member: Value = True
         if value[position : position + 1] == b"=":
             member, position = _member(value, position + 1)
-        position = _parameters(value, position)
         members[key] = member
-        position = _end(_OWS, value, position)
-        if position == len(value):
-            break
-        if value[position : position + 1] != b",":
-            raise _Malformed
-        position = _end(_OWS, value, position + 1)
-        if position == len(value):
-            raise _Malformed  # a comma with nothing after it
+        position = _after_member(value, _parameters(value, position))
     return members
+
+
+def _after_member(value: bytes, position: int) -> int:
+    """Return where the next member begins after one that ended at *position*."""
+    position = _end(_OWS, value, position)
+    if position == len(value):
+        return position
+    if value[position : position + 1] != b",":
+        raise _Malformed
+    position = _end(_OWS, value, position + 1)
+    if position == len(value):
+        raise _Malformed  # a comma with nothing after it
+    return position
 
 
 def _end(pattern: re.Pattern[bytes], value: bytes, position: int) -> int:

@@ -3,10 +3,10 @@
 from dataclasses import replace
 from typing import Final
 
-from gateway.policy import vary
+from gateway.policy import refresh, vary
 from gateway.policy.age import Arrival
 from gateway.policy.directives import parse_response
-from gateway.policy.freshness import freshness_lifetime
+from gateway.policy.freshness import freshness_lifetime, is_anonymous
 from gateway.policy.preconditions import is_strong, opaque_tag
 from gateway.policy.rules import CacheRules, Scope
 from gateway.policy.stored import NominatedField, StoredResponse
@@ -81,14 +81,15 @@ def freshen(
     rules: CacheRules,
     arrival: Arrival,
     request_fields: Fields | None = None,
+    chance: float = 0.0,
 ) -> StoredResponse:
     """Return *stored* as a 304 that `selects` it has updated it (sections 3.2 and 4.3.4).
 
     *request_fields* are those of the request that the 304 answered, for a Vary that has
     changed; without them such a response matches no further request. The result may have
-    become unstorable: `storing.forbidden` says.
+    become unstorable: `storing.forbidden` says. *chance* is as in `storing.decide`.
     """
-    return _updated(stored, response304, rules, arrival, request_fields)
+    return _updated(stored, response304, rules, arrival, request_fields, chance)
 
 
 def freshened_by_head(
@@ -110,7 +111,7 @@ def freshened_by_head(
         length.isdigit() and len(length) < 19 and int(length) == len(stored.body)
     )
     if stored.status == 200 and same_length and _same_validators(stored.fields, head.fields):
-        return _updated(stored, head, rules, arrival, request_fields)
+        return _updated(stored, head, rules, arrival, request_fields, 0.0)
     return replace(stored, lifetime=0.0)
 
 
@@ -120,6 +121,7 @@ def _updated(
     rules: CacheRules,
     arrival: Arrival,
     request_fields: Fields | None,
+    chance: float,
 ) -> StoredResponse:
     excluded = _NEVER_UPDATED
     if rules.scope is not Scope.SHARED:
@@ -132,7 +134,10 @@ def _updated(
     # Directives that remain may name fields that the 304 brought.
     fields = dated(stored_fields(fields), arrival)
     directives = parse_response(fields)
-    lifetime = freshness_lifetime(stored.status, fields, directives, rules, arrival)
+    anonymous = request_fields is None or is_anonymous(request_fields, rules)
+    lifetime = freshness_lifetime(
+        stored.status, fields, directives, rules, arrival, anonymous=anonymous
+    )
     nominated: tuple[NominatedField, ...] | None = stored.nominated
     if b"vary" in update and _names(update) != _names(stored.fields):
         nominated = None if request_fields is None else vary.nominated(request_fields, fields)
@@ -140,7 +145,7 @@ def _updated(
         stored,
         fields=fields,
         arrival=arrival,
-        lifetime=lifetime.seconds,
+        lifetime=refresh.jittered(lifetime.seconds, rules.jitter, chance),
         directives=directives,
         nominated=vary.MATCHES_NOTHING if nominated is None else nominated,
     )

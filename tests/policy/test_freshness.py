@@ -1,9 +1,9 @@
 import pytest
 
 from gateway.policy.directives import parse_response
-from gateway.policy.freshness import Lifetime, LifetimeSource, freshness_lifetime
-from gateway.policy.rules import OBEY_ORIGIN, CacheRules
-from tests.policy.messages import arrival, date, response
+from gateway.policy.freshness import Lifetime, LifetimeSource, freshness_lifetime, is_anonymous
+from gateway.policy.rules import OBEY_ORIGIN, CacheRules, Heuristic, Scope
+from tests.policy.messages import arrival, date, fields, response
 
 TEN_MINUTES = CacheRules(lifetime=600.0, status_lifetimes={404: 10.0})
 
@@ -20,7 +20,28 @@ def lifetime(
     ("pairs", "seconds", "source"),
     [
         pytest.param([], 0, LifetimeSource.NONE, id="nothing"),
-        pytest.param([("Last-Modified", date(-1e6))], 0, LifetimeSource.NONE, id="no-heuristic"),
+        pytest.param(
+            [("Last-Modified", date(-10_000))], 1000, LifetimeSource.HEURISTIC, id="heuristic"
+        ),
+        pytest.param(
+            [("Last-Modified", date(-1e6))], 3600, LifetimeSource.HEURISTIC, id="heuristic-capped"
+        ),
+        pytest.param(
+            [("Last-Modified", date(10))], 0, LifetimeSource.HEURISTIC, id="changed-in-the-future"
+        ),
+        pytest.param([("Last-Modified", "x")], 0, LifetimeSource.NONE, id="changed-who-knows"),
+        pytest.param(
+            [("Last-Modified", date(-1e6)), ("Set-Cookie", "a=1")],
+            0,
+            LifetimeSource.NONE,
+            id="heuristic-not-with-a-cookie",
+        ),
+        pytest.param(
+            [("Last-Modified", date(-1e6)), ("Cache-Control", "max-age=5")],
+            5,
+            LifetimeSource.MAX_AGE,
+            id="heuristic-not-against-the-origin",
+        ),
         pytest.param([("Cache-Control", "max-age=5")], 5, LifetimeSource.MAX_AGE, id="max-age"),
         pytest.param(
             [("Cache-Control", "max-age=1, s-maxage=9")], 9, LifetimeSource.S_MAXAGE, id="s-maxage"
@@ -99,3 +120,50 @@ def test_a_route_that_obeys_the_origin_obeys_it_about_errors_too() -> None:
 
     assert lifetime(("Cache-Control", "max-age=5"), status=410, rules=rules).seconds == 5
     assert lifetime(("Cache-Control", "max-age=5"), status=404, rules=rules).seconds == 10
+
+
+@pytest.mark.parametrize(
+    ("status", "pairs", "guessed"),
+    [
+        pytest.param(200, [], True, id="cacheable-by-default"),
+        pytest.param(202, [], False, id="not-cacheable-by-default"),
+        pytest.param(202, [("Cache-Control", "public")], True, id="said-to-be-public"),
+        pytest.param(404, [], True, id="error-cacheable-by-default"),
+        pytest.param(503, [], False, id="error"),
+    ],
+)
+def test_a_guess_is_made_only_about_what_may_be_kept_unasked(
+    status: int, pairs: list[tuple[str, str]], guessed: bool
+) -> None:
+    old = ("Last-Modified", date(-10_000))
+
+    assert (lifetime(old, *pairs, status=status).seconds > 0) is guessed
+
+
+def test_a_route_guesses_only_when_it_says_so_and_never_about_errors() -> None:
+    old = ("Last-Modified", date(-10_000))
+    guessing = CacheRules(heuristic=Heuristic(fraction=0.5, most=600.0))
+
+    assert lifetime(old, rules=CacheRules()).source is LifetimeSource.NONE
+    assert lifetime(old, rules=guessing) == Lifetime(600.0, LifetimeSource.HEURISTIC)
+    assert lifetime(old, status=404, rules=guessing).source is LifetimeSource.NONE
+    assert lifetime(old, rules=TEN_MINUTES).source is LifetimeSource.ROUTE
+
+
+@pytest.mark.parametrize("name", ["Cookie", "Authorization"])
+def test_nothing_is_guessed_about_what_one_client_was_told(name: str) -> None:
+    head = response(("Last-Modified", date(-10_000)))
+    asked = fields((name, "a"))
+
+    assert not is_anonymous(asked, OBEY_ORIGIN)
+    assert is_anonymous(asked, CacheRules(scope=Scope.USER)), "the key keeps users apart"
+    said = parse_response(head.fields)
+    guess = freshness_lifetime(
+        200,
+        head.fields,
+        said,
+        OBEY_ORIGIN,
+        arrival(head),
+        anonymous=is_anonymous(asked, OBEY_ORIGIN),
+    )
+    assert guess.source is LifetimeSource.NONE

@@ -222,3 +222,48 @@ def test_variants_under_one_key_are_bounded() -> None:
 
 def test_obeying_the_origin_is_the_rule_without_rules() -> None:
     assert decision(response(FRESH), rules=OBEY_ORIGIN) == decision(response(FRESH))
+
+
+HERE = ("Content-Location", "/a")
+
+
+@pytest.mark.parametrize(
+    ("pairs", "rules", "kept"),
+    [
+        pytest.param([FRESH, HERE], OBEY_ORIGIN, True, id="says-that-it-is-the-target"),
+        pytest.param(
+            [FRESH, ("Content-Location", "http://hub.example/a")], OBEY_ORIGIN, True, id="in-full"
+        ),
+        pytest.param([FRESH], OBEY_ORIGIN, False, id="says-nothing"),
+        pytest.param([FRESH, ("Content-Location", "/b")], OBEY_ORIGIN, False, id="elsewhere"),
+        pytest.param(
+            [FRESH, ("Content-Location", "http://other/a")], OBEY_ORIGIN, False, id="another-host"
+        ),
+        pytest.param([FRESH, HERE, HERE], OBEY_ORIGIN, False, id="twice"),
+        pytest.param([HERE], OBEY_ORIGIN, False, id="no-freshness"),
+        pytest.param([HERE, ("Last-Modified", date(-1e6))], OBEY_ORIGIN, False, id="a-guess"),
+        pytest.param([HERE], USER, False, id="freshness-by-the-route-alone"),
+    ],
+)
+def test_the_answer_to_a_post_is_kept_if_it_is_what_a_get_would_bring(
+    pairs: list[tuple[str, str]], rules: CacheRules, kept: bool
+) -> None:
+    decided = decision(response(*pairs), request(method="POST"), rules)
+
+    assert isinstance(decided, Store) is kept
+    if not kept:
+        assert decided == Pass(Unstorable.METHOD)
+
+
+def test_no_other_write_is_kept_whatever_it_says() -> None:
+    for method in ("PUT", "DELETE", "PATCH", "HEAD"):
+        decided = decision(response(FRESH, HERE), request(method=method))
+        assert decided == Pass(Unstorable.METHOD)
+    created = decision(response(FRESH, HERE, status=201), request(method="POST"))
+    assert created == Pass(Unstorable.METHOD)
+
+
+def test_what_is_never_fresh_is_kept_for_its_grace() -> None:
+    graceful = response(("Cache-Control", "max-age=0, stale-while-revalidate=30"))
+
+    assert isinstance(decision(graceful), Store)

@@ -1,0 +1,137 @@
+"""tRPC batches: one request for several procedures (``/api/trpc/a.b,c.d?batch=1``).
+
+A batch is as public as its most private member and lives as short as its shortest. Each
+member is matched to its route by the path that it would have alone, so that a batch can't
+reach around a route. What the routes say together is pure arithmetic on their rules.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Final
+from urllib.parse import unquote_to_bytes
+
+from gateway.policy.rules import CacheRules, Heuristic, QueryRules, Scope
+from gateway.routing.route import Route
+from gateway.wire.message import Target
+
+MOST_MEMBERS: Final = 100
+"""A longer batch isn't cached: matching it would cost more than a look-up saves."""
+BATCH: Final = "trpc-batch"
+"""The route of a batch whose members have different ones: one name, so that metrics and
+logs have one label for what clients can combine at will."""
+
+_COMMA: Final = re.compile(rb",|%2c", re.IGNORECASE)
+_OFF: Final = CacheRules(enabled=False)
+
+
+def members(target: Target) -> tuple[bytes, ...] | None:
+    """Return the path that each member of a batch would have alone; None for no batch.
+
+    A batch is what the server takes for one: ``batch=1`` in the query. A batch of one counts.
+    """
+    if target.query is None or not _is_batch(target.query):
+        return None
+    folder, slash, procedures = target.path.rpartition(b"/")
+    return tuple(folder + slash + name for name in _COMMA.split(procedures))
+
+
+def _is_batch(query: bytes) -> bool:
+    for parameter in query.split(b"&"):
+        name, _, value = parameter.partition(b"=")
+        if unquote_to_bytes(name) == b"batch" and unquote_to_bytes(value) == b"1":
+            return True
+    return False
+
+
+def route_of(target: Target, find: Callable[[bytes], Route]) -> Route | None:
+    """Return the route of a batch, made of those that *find* gives its members; None for none.
+
+    Members of different origins can't be answered by either: the first one's gets the batch,
+    as the server would, and nothing is cached.
+    """
+    paths = members(target)
+    if paths is None:
+        return None
+    first = find(paths[0])
+    if len(paths) > MOST_MEMBERS:
+        return Route(BATCH, first.origin, _OFF)
+    routes = [find(path) for path in dict.fromkeys(paths)]
+    if all(route is first for route in routes):
+        return first
+    if any(route.origin != first.origin for route in routes):
+        return Route(BATCH, first.origin, _OFF)
+    return Route(BATCH, first.origin, combined([route.cache for route in routes]))
+
+
+def combined(rules: Sequence[CacheRules]) -> CacheRules:
+    """Return what holds for one answer that is made of answers under each of *rules*.
+
+    Cached only if each may be. Every duration is the shortest; where one member leaves it to
+    the origin and another doesn't, nobody knows the shorter of both: a lifetime like that
+    isn't cached at all, and other durations are none.
+    """
+    first = rules[0]
+    if all(one == first for one in rules):
+        return first
+    lifetimes = {one.lifetime is None for one in rules}
+    if not all(one.enabled for one in rules) or len(lifetimes) > 1:
+        return _OFF
+    return CacheRules(
+        scope=_narrowest(one.scope for one in rules),
+        lifetime=_shortest(one.lifetime for one in rules),
+        browser_lifetime=_shortest(one.browser_lifetime for one in rules),
+        immutable=all(one.immutable for one in rules),
+        status_lifetimes=_shared_statuses([one.status_lifetimes for one in rules]),
+        # What one route leaves out of the key may be what another's answer depends on.
+        query=first.query if all(one.query == first.query for one in rules) else QueryRules(),
+        stale_while_revalidate=_shortest(one.stale_while_revalidate for one in rules),
+        stale_if_error_for=_shortest(one.stale_if_error_for for one in rules),
+        stale_if_error_after=_most_patient(one.stale_if_error_after for one in rules),
+        jitter=max(one.jitter for one in rules),
+        heuristic=_most_careful([one.heuristic for one in rules]),
+        early_refresh=min(one.early_refresh for one in rules),
+        whole_for_range=all(one.whole_for_range for one in rules),
+    )
+
+
+_NARROWNESS: Final = {Scope.PUBLIC: 0, Scope.SHARED: 1, Scope.ORG: 2, Scope.USER: 3}
+
+
+def _narrowest(scopes: Iterable[Scope]) -> Scope:
+    """Return the scope that lets no member out further than it may go.
+
+    One organisation's answer beside one user's is for that user alone. SHARED isn't
+    comparable: it knows no identities, so that mixed with others only USER is safe.
+    """
+    found = set(scopes)
+    if len(found) > 1 and Scope.SHARED in found:
+        return Scope.USER
+    return max(found, key=_NARROWNESS.__getitem__)
+
+
+def _shortest(durations: Iterable[float | None]) -> float | None:
+    """Return the shortest; None when all leave it to the origin, 0 when only some do."""
+    found = list(durations)
+    named = [one for one in found if one is not None]
+    if len(named) == len(found):
+        return min(named)
+    return 0.0 if named else None
+
+
+def _most_patient(durations: Iterable[float | None]) -> float | None:
+    found = list(durations)
+    named = [one for one in found if one is not None]
+    return max(named) if len(named) == len(found) else None
+
+
+def _shared_statuses(lifetimes: Sequence[Mapping[int, float]]) -> dict[int, float]:
+    """Return the errors that every member lets live, and how long the shortest does."""
+    shared = set(lifetimes[0]).intersection(*lifetimes[1:])
+    return {status: min(one[status] for one in lifetimes) for status in sorted(shared)}
+
+
+def _most_careful(heuristics: Sequence[Heuristic | None]) -> Heuristic | None:
+    named = [one for one in heuristics if one is not None]
+    if len(named) < len(heuristics):
+        return None
+    return Heuristic(min(one.fraction for one in named), min(one.most for one in named))

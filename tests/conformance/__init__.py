@@ -1,0 +1,1 @@
+"""The public HTTP caching tests, run against the gateway over real sockets."""
