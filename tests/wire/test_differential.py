@@ -8,7 +8,7 @@ from pathlib import Path
 from urllib.parse import unquote_to_bytes, urlsplit
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.errors import MalformedMessage, MalformedRequest
@@ -285,13 +285,13 @@ def test_made_up_responses_are_read_alike(made: tuple[ResponseHead, bytes]) -> N
     assert check_response(made[1])
 
 
-@settings(max_examples=400, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=400)
 @given(changed_requests)
 def test_what_passes_of_changed_requests_is_read_alike(raw: bytes) -> None:
     check_request(raw)
 
 
-@settings(max_examples=400, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=400)
 @given(changed_responses)
 def test_what_passes_of_changed_responses_is_read_alike(raw: bytes) -> None:
     check_response(raw)
