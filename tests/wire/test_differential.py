@@ -4,6 +4,7 @@ Request smuggling lives on hops that read one message in two ways. So whatever p
 parser has to mean the same to parsers that others wrote.
 """
 
+import re
 from pathlib import Path
 from urllib.parse import unquote_to_bytes, urlsplit
 
@@ -36,6 +37,9 @@ _METHODS_OF_LLHTTP = frozenset(
     b" PATCH PURGE MKCALENDAR LINK UNLINK SOURCE QUERY".split()
 )
 
+_TAB_AFTER_CHUNKED = re.compile(rb"\r\nTransfer-Encoding:[ \t]*chunked *\t", re.IGNORECASE)
+_TAB_REASON = "llhttp drops spaces after a coding and no tabs; RFC 9112 section 5.1 drops both"
+
 
 def _llhttp_knows_not(head: RequestHead, raw: bytes) -> str | None:
     """Return why llhttp refuses a request that is fine; None when it should take it."""
@@ -43,6 +47,8 @@ def _llhttp_knows_not(head: RequestHead, raw: bytes) -> str | None:
         return "llhttp has a list of methods; RFC 9110 section 9.1 leaves the set open"
     if raw.partition(b"\r\n")[0][-1:] not in b"01":
         return "llhttp knows 1.0 and 1.1; RFC 9110 section 2.5 reads any 1.x as the highest known"
+    if _TAB_AFTER_CHUNKED.search(raw):
+        return _TAB_REASON
     return None
 
 
@@ -53,6 +59,8 @@ def _llhttp_refuses(head: ResponseHead, raw: bytes) -> str | None:
         return "RFC 9112 section 6.3 lets a recipient take lengths that agree for one"
     if raw[7:8] not in b"01":
         return "llhttp knows 1.0 and 1.1; RFC 9110 section 2.5 reads any 1.x as the highest known"
+    if _TAB_AFTER_CHUNKED.search(raw) and head.status not in {204, 304}:
+        return _TAB_REASON
     return None
 
 
@@ -179,6 +187,11 @@ STRICTER_WITH_RESPONSES = {
 }
 
 
+# The same examples every time: a quirk of llhttp that nobody knew should be found by whoever
+# raises the number, not by a run that is about something else.
+REPEATABLE = settings(max_examples=400, derandomize=True)
+
+
 def complete(raw: bytes, framed: Framing) -> tuple[bytes, bytes]:
     """Return *raw* with a body that ends where *framed* says, and that body decoded."""
     match framed:
@@ -285,19 +298,19 @@ def test_made_up_responses_are_read_alike(made: tuple[ResponseHead, bytes]) -> N
     assert check_response(made[1])
 
 
-@settings(max_examples=400)
+@REPEATABLE
 @given(changed_requests)
 def test_what_passes_of_changed_requests_is_read_alike(raw: bytes) -> None:
     check_request(raw)
 
 
-@settings(max_examples=400)
+@REPEATABLE
 @given(changed_responses)
 def test_what_passes_of_changed_responses_is_read_alike(raw: bytes) -> None:
     check_response(raw)
 
 
-@settings(max_examples=300)
+@REPEATABLE
 @given(changed_bodies())
 def test_what_passes_of_changed_chunks_is_read_alike(coded: bytes) -> None:
     decoder = ChunkDecoder()
