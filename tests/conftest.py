@@ -1,8 +1,13 @@
-"""What a whole run of the tests says at its end."""
+"""What all tests share: no limits that a busy machine breaks, and a word at the end."""
 
 from _pytest.terminal import TerminalReporter
+from hypothesis import HealthCheck, settings
 
 from tests.conformance import score, suite
+
+# How long one example takes says something about the machine's other work, not about ours.
+settings.register_profile("shared", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("shared")
 
 
 def pytest_terminal_summary(terminalreporter: TerminalReporter) -> None:

@@ -135,3 +135,30 @@ changed_responses = changed(
     | response_heads().map(lambda made: made[1])
     | from_files("responses/refused")
 )
+
+
+pieces = st.lists(st.binary(min_size=1, max_size=40), max_size=5)
+extensions = st.sampled_from([b"", b";a", b" ;a=b", b';a="x y"', b";" + b"z" * 500])
+
+
+@st.composite
+def chunked_bodies(draw: st.DrawFn) -> tuple[bytes, bytes, Fields]:
+    """A body, its chunked coding, and its trailers."""
+    coded = b""
+    body = b""
+    for piece in draw(pieces):
+        size = draw(st.sampled_from([b"%x", b"%X", b"0%x"])) % len(piece)
+        coded += size + draw(extensions) + b"\r\n" + piece + b"\r\n"
+        body += piece
+    trailers = Fields.of(*draw(st.lists(pairs, max_size=3)))
+    coded += b"0" + draw(extensions) + b"\r\n" + trailers.encode() + b"\r\n"
+    return body, coded, trailers
+
+
+@st.composite
+def changed_bodies(draw: st.DrawFn) -> bytes:
+    """A chunked body with one thing done to it, or nothing."""
+    coded = draw(chunked_bodies())[1]
+    at = draw(st.integers(0, len(coded)))
+    added = draw(st.sampled_from([b"", b"\r", b"\n", b" ", b"0", b"f", b"\r\n", b";", b"\0", b"1"]))
+    return coded[:at] + added + coded[at + draw(st.integers(0, 2)) :]
