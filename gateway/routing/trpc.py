@@ -94,19 +94,18 @@ def combined(rules: Sequence[CacheRules]) -> CacheRules:
     )
 
 
-_NARROWNESS: Final = {Scope.PUBLIC: 0, Scope.SHARED: 1, Scope.ORG: 2, Scope.USER: 3}
-
-
 def _narrowest(scopes: Iterable[Scope]) -> Scope:
     """Return the scope that lets no member out further than it may go.
 
-    One organisation's answer beside one user's is for that user alone. SHARED isn't
-    comparable: it knows no identities, so that mixed with others only USER is safe.
+    One organisation's answer beside one user's is for that user, and only while that user
+    is in that organisation: one who changes between two gets neither's in the other. SHARED
+    goes by no identity, but its answer may depend on all of them.
     """
     found = set(scopes)
-    if len(found) > 1 and Scope.SHARED in found:
-        return Scope.USER
-    return max(found, key=_NARROWNESS.__getitem__)
+    if len(found) == 1:
+        return found.pop()
+    found.discard(Scope.PUBLIC)
+    return found.pop() if len(found) == 1 and Scope.SHARED not in found else Scope.MEMBER
 
 
 def _shortest(durations: Iterable[float | None]) -> float | None:
