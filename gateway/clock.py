@@ -58,11 +58,15 @@ class Watch:
     def set(self, item: Watched, deadline: float) -> None:
         """Watch *item*, from now on with *deadline* (monotonic seconds)."""
         item.deadline = deadline
+        watched_in = item.watched_in
+        if watched_in and deadline >= watched_in * RESOLUTION:
+            return
         bucket = self._swept + _HORIZON
         if deadline < bucket * RESOLUTION:
             bucket = max(self._swept + 1, int(deadline / RESOLUTION) + 1)
-        if item.watched_in == 0 or bucket < item.watched_in:
-            self.discard(item)
+        if watched_in == 0 or bucket < watched_in:
+            if watched_in:
+                self.discard(item)
             item.watched_in = bucket
             self._buckets.setdefault(bucket, set()).add(item)
 
@@ -80,6 +84,9 @@ class Watch:
         while self._swept < current:
             self._swept += 1
             for item in self._buckets.pop(self._swept, ()):
+                if item.watched_in != self._swept:
+                    # Another's expiry just ended it, or moved it on.
+                    continue
                 item.watched_in = 0
                 if item.deadline <= now:
                     item.expire(now)

@@ -60,6 +60,8 @@ class Reading(msgspec.Struct):
     store_evictions: int = 0
     collapsed: int = 0
     """Requests that waited for another's fetch."""
+    refreshes: int = 0
+    """Fetches begun behind the clients' backs."""
     log_lines_dropped: int = 0
 
 
@@ -77,6 +79,7 @@ class Counters:
         "origin_failures",
         "origin_latency",
         "received_bytes",
+        "refreshes",
         "refused",
         "requests",
         "store_bytes",
@@ -103,6 +106,7 @@ class Counters:
         self.store_objects = 0
         self.store_evictions = 0
         self.collapsed = 0
+        self.refreshes = 0
         self.log_lines_dropped = 0
 
     def reading(self) -> Reading:
@@ -125,5 +129,6 @@ class Counters:
             store_objects=self.store_objects,
             store_evictions=self.store_evictions,
             collapsed=self.collapsed,
+            refreshes=self.refreshes,
             log_lines_dropped=self.log_lines_dropped,
         )

@@ -76,6 +76,17 @@ def as_json(effective: Effective) -> dict[str, Any]:
         cache |= {
             "scope": rules.scope.value,
             "ttl": "origin" if rules.lifetime is None else rules.lifetime,
+            "stale_while_revalidate": rules.stale_while_revalidate,
+            "stale_if_error": {
+                "for": rules.stale_if_error_for,
+                "after": rules.stale_if_error_after,
+            },
+            "heuristic": None
+            if rules.heuristic is None
+            else {"fraction": rules.heuristic.fraction, "most": rules.heuristic.most},
+            "jitter": rules.jitter,
+            "early_refresh": rules.early_refresh > 0,
+            "whole_for_range": rules.whole_for_range,
             "browser_ttl": rules.browser_lifetime,
             "immutable": rules.immutable,
             "status_ttl": {str(status): ttl for status, ttl in rules.status_lifetimes.items()},
@@ -84,6 +95,8 @@ def as_json(effective: Effective) -> dict[str, Any]:
                 "ignore": list(rules.query.ignore),
                 "only": None if rules.query.only is None else list(rules.query.only),
             },
+            "headers": [name.decode() for name in rules.key_headers],
+            "cookies": [name.decode() for name in rules.key_cookies],
         }
     return {
         "name": route.name,

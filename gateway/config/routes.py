@@ -2,11 +2,12 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import TypedDict
 
 from gateway.config import spec
 from gateway.config.findings import Findings, Place, did_you_mean, quoted
-from gateway.config.tables import Setting, Settings, merged
-from gateway.policy.rules import OBEY_ORIGIN, CacheRules, QueryRules, Scope
+from gateway.config.tables import Key, Setting, Settings, merged
+from gateway.policy.rules import OBEY_ORIGIN, CacheRules, Heuristic, QueryRules, Scope
 from gateway.routing.route import Route
 
 ALL = "all"
@@ -176,7 +177,56 @@ def _cache_rules(setting: Setting[Settings | str] | None, base: CacheRules) -> C
         immutable=cache.get(spec.IMMUTABLE) or False,
         status_lifetimes={int(status): one.value for status, one in lifetimes.items()},
         query=_query_rules(cache),
+        key_headers=_key_names(cache, spec.KEY_HEADERS, lower=True),
+        key_cookies=_key_names(cache, spec.KEY_COOKIES, lower=False),
+        stale_while_revalidate=cache.get(spec.STALE_WHILE_REVALIDATE),
+        **_stale_if_error(cache, base),
+        jitter=cache.get(spec.JITTER) or 0.0,
+        heuristic=_heuristic(cache, base),
+        early_refresh=1.0 if cache.get(spec.EARLY_REFRESH) else 0.0,
+        whole_for_range=cache.get(spec.WHOLE_FOR_RANGE) or False,
     )
+
+
+class _StaleIfError(TypedDict):
+    stale_if_error_for: float | None
+    stale_if_error_after: float | None
+
+
+def _stale_if_error(cache: Settings, base: CacheRules) -> _StaleIfError:
+    written = cache.get(spec.STALE_IF_ERROR)
+    if isinstance(written, Settings):
+        return {
+            "stale_if_error_for": written.get(spec.FOR),
+            "stale_if_error_after": written.get(spec.AFTER),
+        }
+    return {
+        "stale_if_error_for": base.stale_if_error_for if written is None else written,
+        "stale_if_error_after": None,
+    }
+
+
+def _heuristic(cache: Settings, base: CacheRules) -> Heuristic | None:
+    written = cache.get(spec.HEURISTIC)
+    if written is None:
+        return base.heuristic
+    if isinstance(written, str):
+        return None
+    usual = Heuristic()
+    fraction = written.get(spec.FRACTION)
+    return Heuristic(
+        fraction=usual.fraction if fraction is None else fraction,
+        most=written.get(spec.MOST) or usual.most,
+    )
+
+
+def _key_names(
+    cache: Settings, key: Key[tuple[Setting[str], ...]], *, lower: bool
+) -> tuple[bytes, ...]:
+    table = cache.get(spec.KEY)
+    names = () if table is None else table.get(key) or ()
+    each = [name.value.lower() if lower else name.value for name in names]
+    return tuple(name.encode("ascii") for name in dict.fromkeys(each))
 
 
 def _query_rules(cache: Settings) -> QueryRules:

@@ -16,6 +16,7 @@ from gateway.config.document import Broken, Listing, Node, Scalar
 from gateway.config.findings import Findings, did_you_mean, quoted
 
 T = TypeVar("T")
+U = TypeVar("U")
 
 Schema: TypeAlias = dict[str, Any]
 """A JSON Schema, draft 2020-12."""
@@ -269,3 +270,33 @@ class WordOr(Shape[T | str]):
     @override
     def keys_inside(self) -> Collection[str]:
         return self._other.keys_inside()
+
+
+class TextOr(Shape[T | U]):
+    """A value written short as a text, or in full as a table."""
+
+    def __init__(self, short: TextShape[T], table: Shape[U]) -> None:
+        self._short = short
+        self._table = table
+        self.expects = f"{short.expects}, or {table.expects}"
+
+    @override
+    def read(self, node: Node, at: str, findings: Findings) -> T | U:
+        if isinstance(node, Scalar):
+            return self._short.read(node, at, findings)
+        return self._table.read(node, at, findings)
+
+    @override
+    def schema(self) -> Schema:
+        return {"anyOf": [self._short.schema(), self._table.schema()]}
+
+    @override
+    def show(self, value: T | U) -> str:
+        # Only tables are read from anything but a text.
+        if isinstance(value, (str, int, float)):
+            return self._short.show(cast("T", value))
+        return self._table.show(cast("U", value))
+
+    @override
+    def keys_inside(self) -> Collection[str]:
+        return self._table.keys_inside()

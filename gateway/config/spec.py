@@ -4,9 +4,9 @@ The loader, the JSON Schema and the commands follow from these declarations; the
 docs/configuration.md, is checked against them. A key that isn't here is an error.
 """
 
-from gateway.config.shapes import Count, Flag, Matching, Parsed, Unfit, WordOr, Words
+from gateway.config.shapes import Count, Flag, Matching, Parsed, TextOr, Unfit, WordOr, Words
 from gateway.config.tables import Key, ListOf, MapOf, Settings, Table
-from gateway.config.units import DURATION, HOST, POSITIVE_DURATION, SERVER, SIZE
+from gateway.config.units import DURATION, HOST, PERCENT, POSITIVE_DURATION, SERVER, SIZE
 from gateway.policy.rules import Scope
 from gateway.routing import glob
 
@@ -189,6 +189,51 @@ TTL = Key(
     "How long a response is fresh: the origin's word (origin), or a duration in its place.",
     default="origin",
 )
+STALE_WHILE_REVALIDATE = Key(
+    "stale_while_revalidate",
+    DURATION,
+    "How long after its ttl a response is still sent at once, while it is refreshed behind the "
+    "client's back; takes the place of the origin's word.",
+)
+FOR = Key("for", DURATION, "How long after its ttl a response may answer.", required=True)
+AFTER = Key(
+    "after",
+    POSITIVE_DURATION,
+    "An origin that is silent for this long counts as failing, when something stale is at hand.",
+)
+_SHORT_OR_IN_FULL: TextOr[float, Settings] = TextOr(DURATION, Table(FOR, AFTER))
+STALE_IF_ERROR = Key(
+    "stale_if_error",
+    _SHORT_OR_IN_FULL,
+    "How long after its ttl a response may answer in place of an error: 500, 502, 503, 504, or "
+    "no answer; never of 401, 403 and 429. A duration alone is its `for`.",
+)
+FRACTION = Key("fraction", PERCENT, "The share of the time since Last-Modified.", default="10%")
+MOST = Key("most", POSITIVE_DURATION, "The longest guess.", default="1h")
+HEURISTIC = Key(
+    "heuristic",
+    WordOr(Words("off"), Table(FRACTION, MOST)),
+    "Guess how long a response is fresh that says only when it last changed.",
+    default="off",
+)
+JITTER = Key(
+    "jitter",
+    PERCENT,
+    "Shorten each ttl by chance, up to this share, so that not everything expires at once.",
+    default="0%",
+)
+EARLY_REFRESH = Key(
+    "early_refresh",
+    Flag(),
+    "Refresh what is asked for often shortly before it expires, by lot.",
+    default="false",
+)
+WHOLE_FOR_RANGE = Key(
+    "whole_for_range",
+    Flag(),
+    "Fetch and keep the whole when a range is asked for and nothing is stored.",
+    default="false",
+)
 BROWSER_TTL = Key("browser_ttl", DURATION, "The max-age that browsers are told.")
 IMMUTABLE = Key(
     "immutable", Flag(), "Tell browsers that the response never changes.", default="false"
@@ -223,10 +268,39 @@ ONLY = Key("only", _PARAMETERS, "The only parameters in the key.")
 QUERY: Key[Settings] = Key(
     "query", Table(SORT, IGNORE, ONLY, other_words=OTHER_WORDS), "What of the query counts."
 )
-KEY: Key[Settings] = Key(
-    "key", Table(QUERY, other_words=OTHER_WORDS), "What tells one response from another."
+KEY_HEADERS = Key(
+    "headers",
+    ListOf(
+        Matching("a field name such as X-Region", r"[A-Za-z0-9!#$%&'*+\-.^_`|~]{1,64}"),
+        "field names",
+    ),
+    "Request header fields whose values tell responses apart.",
 )
-CACHE_TABLE = Table(TTL, BROWSER_TTL, IMMUTABLE, SCOPE, STATUS_TTL, KEY, other_words=OTHER_WORDS)
+KEY_COOKIES = Key(
+    "cookies",
+    ListOf(_COOKIE_NAME, "cookie names"),
+    "Cookies whose values tell responses apart; on a public route the origin gets these alone.",
+)
+KEY: Key[Settings] = Key(
+    "key",
+    Table(QUERY, KEY_HEADERS, KEY_COOKIES, other_words=OTHER_WORDS),
+    "What tells one response from another.",
+)
+CACHE_TABLE = Table(
+    TTL,
+    STALE_WHILE_REVALIDATE,
+    STALE_IF_ERROR,
+    STATUS_TTL,
+    BROWSER_TTL,
+    IMMUTABLE,
+    SCOPE,
+    KEY,
+    HEURISTIC,
+    JITTER,
+    EARLY_REFRESH,
+    WHOLE_FOR_RANGE,
+    other_words=OTHER_WORDS,
+)
 OFF = "off"
 CACHE = Key(
     "cache",

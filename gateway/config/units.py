@@ -87,6 +87,27 @@ def show_duration(seconds: float) -> str:
     return f"{thousandths}ms"
 
 
+_PERCENT = re.compile(r"(0|[1-9][0-9]?|100)%")
+
+
+def parse_percent(text: str) -> float:
+    """Return the share, from 0 to 1, that *text* such as ``10%`` names.
+
+    Raises:
+        Unfit: it isn't a whole number of percent from 0% to 100%.
+
+    """
+    exact = _PERCENT.fullmatch(text)
+    if exact is None:
+        raise Unfit(f"did you mean {text.strip()}%?" if text.strip().isdigit() else None)
+    return int(exact[1]) / 100
+
+
+def show_percent(share: float) -> str:
+    """Return *share*, from 0 to 1, in percent."""
+    return f"{round(share * 100)}%"
+
+
 def parse_size(text: str) -> int:
     """Return the bytes that *text* names; 1KB is 1024 of them.
 
@@ -177,6 +198,7 @@ POSITIVE_DURATION = Parsed(
 SIZE = Parsed(
     "a size such as 64KB or 8MB", parse_size, r"(?:0|[1-9][0-9]{0,11})(?:B|KB|MB|GB|TB)", show_size
 )
+PERCENT = Parsed("a share such as 10%", parse_percent, r"(?:0|[1-9][0-9]?|100)%", show_percent)
 SERVER = Parsed(
     "a URL such as http://127.0.0.1:3000",
     parse_server,

@@ -32,10 +32,14 @@ def ask(site: Site, head: RequestHead, *, has_body: bool) -> Asking:
     mine, until = _partition(site, head, rules, now)
     if mine is None:
         return Bypassing(route, Forwarded.BYPASS)
+    mine = keys.narrowed(mine, head.fields, rules)
     key = keys.cache_key(mine, head.host, head.target, rules.query)
     shelf = site.memory.peek(key)
     verdict = reuse.decide(() if shelf is None else shelf.variants, head, rules, now)
-    return Cacheable(route, key, shelf, verdict, until, needs_identity(rules.scope))
+    by_cookie = (
+        needs_identity(rules.scope) or bool(rules.key_cookies) or b"cookie" in rules.key_headers
+    )
+    return Cacheable(route, key, shelf, verdict, until, by_cookie)
 
 
 def _partition(
@@ -57,4 +61,7 @@ def key_of(site: Site, head: RequestHead, target: Target) -> bytes | None:
     if not route.cache.enabled:
         return None
     mine, _ = _partition(site, head, route.cache, site.clock())
-    return None if mine is None else keys.cache_key(mine, head.host, target, route.cache.query)
+    if mine is None:
+        return None
+    mine = keys.narrowed(mine, head.fields, route.cache)
+    return keys.cache_key(mine, head.host, target, route.cache.query)

@@ -47,6 +47,12 @@ class Reader(Protocol):
     def fetch_released(self) -> None:
         """Ask again alone: this fetch brings nothing that may be shared."""
 
+    def fetch_erred(self, status: int) -> bool:
+        """Answer with something stale in place of an error of the origin's, if that may be.
+
+        False to have the error.
+        """
+
     def fetch_failed(self, error: GatewayError) -> None:
         """Give up or break off: nothing complete will come."""
 
@@ -175,6 +181,10 @@ class Fetch:
         if head.status == 101:
             self._give_up("switched protocols without being asked to")
             return
+        if head.status >= 500:
+            # A copy: who has an answer leaves.
+            readers = tuple(self._readers)
+            self._readers = [each for each in readers if not each.fetch_erred(head.status)]
         self.response = head
         self.body = body
         self._keeping = shelving.consider(
@@ -184,7 +194,11 @@ class Fetch:
             self._fetches.remember_together(self._key)
             self._let_in()
             return
-        self._fetches.remember_apart(self._key)
+        if self._validating is not None and head.status < 500 and head.status != 429:
+            # The origin has spoken, and what we have is no longer its word.
+            shelving.discard(self._site, self._key, self._validating)
+        if self._validating is None or head.status < 500:
+            self._fetches.remember_apart(self._key)
         self._fetches.remove(self._key, self)
         others, self._readers = self._readers[1:], self._readers[:1]
         if self._readers:
@@ -206,7 +220,8 @@ class Fetch:
 
     def _freshen(self, stored: StoredResponse, head: ResponseHead, came: Arrival) -> None:
         rules = self._route.cache
-        fresh = validation.freshen(stored, head, rules, came, self._fields)
+        chance = self._site.chance()
+        fresh = validation.freshen(stored, head, rules, came, self._fields, chance)
         self.ended = True
         self._fetches.remove(self._key, self)
         readers, self._readers = self._readers, []

@@ -11,10 +11,10 @@ from typing import cast
 
 from gateway.edge import asking, refusal
 from gateway.edge.asked import Cacheable
-from gateway.edge.collapse import Fetches
 from gateway.edge.exchange import Exchange
 from gateway.edge.fast_lane import FastLane
 from gateway.edge.passes import RepeatedPass
+from gateway.edge.refreshing import Refreshes
 from gateway.edge.request_body import RequestBody
 from gateway.edge.site import Site
 from gateway.errors import MalformedRequest, RequestRefused
@@ -58,19 +58,21 @@ _NEVER = float("inf")
 class ClientConnection(asyncio.Protocol):
     """A connection that a client opened."""
 
-    __slots__ = ("_active", "_advancing", "_body", "_buffer", "_exchange", "_fetches",
+    __slots__ = ("_active", "_advancing", "_body", "_buffer", "_exchange",
                  "_half_closed", "_heads", "_lane", "_lingered", "_passes", "_paused_reading",
+                 "_refreshes", "_side_by_side",
                  "_site", "_stamp", "_state", "_transport", "_tunnel", "_upload_held", "address",
                  "deadline", "has_room", "watched_in")  # fmt: skip
 
     _transport: asyncio.Transport
 
-    def __init__(self, site: Site, fetches: Fetches, lane: FastLane) -> None:
+    def __init__(self, site: Site, refreshes: Refreshes, lane: FastLane) -> None:
         self._site = site
-        self._fetches = fetches
+        self._refreshes = refreshes
+        self._side_by_side = refreshes.fetches.side_by_side
         self._lane = lane
         self._heads = site.heads
-        self._passes = site.passes
+        self._passes = site.passes.table
         self._stamp = site.stamp
         self._state = _CLOSED
         self._buffer = b""
@@ -114,6 +116,15 @@ class ClientConnection(asyncio.Protocol):
         if self._state is _IDLE:
             entry = self._heads.young.get(data)
             if entry is None:
+                passed = self._passes.get(data)
+                if (
+                    passed is not None
+                    and passed.stamp == self._stamp.value
+                    and (passed.key is None or passed.key in self._side_by_side)
+                ):
+                    self._site.counters.received_bytes += len(data)
+                    self._pass_again(passed)
+                    return
                 entry = self._heads.find(data)
             if entry is not None and (
                 (entry.stamp == self._stamp.value and entry.shelf.live) or self._lane.renew(entry)
@@ -126,13 +137,6 @@ class ClientConnection(asyncio.Protocol):
                     self._transport.write(entry.wire)
                 if self._lane.logging:
                     self._lane.log_repeated(entry, self.address)
-                return
-            passed = self._passes.find(data)
-            if passed is not None and (
-                passed.key is None or passed.key in self._fetches.side_by_side
-            ):
-                self._site.counters.received_bytes += len(data)
-                self._pass_again(passed)
                 return
         self._receive(data)
 
@@ -276,15 +280,14 @@ class ClientConnection(asyncio.Protocol):
             )
         asked = asking.ask(site, head, has_body=has_body)
         persistent = self._persists(head)
-        if (
-            isinstance(asked, Cacheable)
-            and isinstance(asked.verdict, Deliver)
-            and self._lane.deliver(self, raw, head, asked, asked.verdict, persistent=persistent)
-        ):
-            return
+        if isinstance(asked, Cacheable) and isinstance(asked.verdict, Deliver):
+            if asked.route.cache.early_refresh:
+                self._refreshes.draw(asked, asked.verdict, head, self.address)
+            if self._lane.deliver(self, raw, head, asked, asked.verdict, persistent=persistent):
+                return
         self._state = _EXCHANGING
         self.deadline = _NEVER
-        exchange = Exchange(site, self._fetches, self, head, asked, persistent=persistent)
+        exchange = Exchange(site, self._refreshes, self, head, asked, persistent=persistent)
         self._exchange = exchange
         if not has_body:
             exchange.start(raw, None)
@@ -302,7 +305,7 @@ class ClientConnection(asyncio.Protocol):
         self._state = _EXCHANGING
         self.deadline = _NEVER
         exchange = Exchange(
-            self._site, self._fetches, self, passed.head, passed.asked, persistent=True
+            self._site, self._refreshes, self, passed.head, passed.asked, persistent=True
         )
         self._exchange = exchange
         exchange.start_again(passed)
@@ -404,12 +407,14 @@ class ClientConnection(asyncio.Protocol):
         self._become_idle()
 
     def _become_idle(self) -> None:
-        self._state = _IDLE if self.has_room else _FULL
         site = self._site
         limits = site.snapshot.limits
-        site.watch.set(
-            self, site.monotonic() + (limits.idle_timeout if self.has_room else limits.send_timeout)
-        )
+        if self.has_room:
+            self._state = _IDLE
+            site.watch.set(self, site.monotonic() + limits.idle_timeout)
+        else:
+            self._state = _FULL
+            site.watch.set(self, site.monotonic() + limits.send_timeout)
         if self._paused_reading:
             self._resume_reading()
         if self._buffer and self._state is _IDLE:

@@ -8,45 +8,72 @@ in or a buffer empties: there is no task, so nothing to cancel.
 from http import HTTPStatus
 from typing import assert_never
 
+from gateway.edge import forwarding, shelving
 from gateway.edge.answer import Client
 from gateway.edge.asked import Asking, Bypassing, Cacheable
-from gateway.edge.collapse import Fetch, Fetches
+from gateway.edge.collapse import Fetch
+from gateway.edge.deliver import Reply
+from gateway.edge.refreshing import Refreshes
 from gateway.edge.relay import Relay
 from gateway.edge.select import select
 from gateway.edge.site import Site
 from gateway.errors import GatewayError
 from gateway.origin.upload import Upload
-from gateway.policy import downstream, outcome
+from gateway.policy import downstream, outcome, reuse
 from gateway.policy.age import current_age
 from gateway.policy.outcome import Word
 from gateway.policy.reuse import Deliver, DeliverStale, Forward, Forwarded, Refuse, Validate
 from gateway.policy.reuse import Fetch as FetchVerdict
 from gateway.policy.stored import StoredResponse
 from gateway.wire.fields import NONE, line
+from gateway.wire.framing import Framing
 from gateway.wire.message import RequestHead, ResponseHead
 
-_CONDITIONS = frozenset({b"if-none-match", b"if-modified-since"})
+_NEVER = float("inf")
 _FLUSHED_BYTES = 8 * 1024
 
 
 class Exchange(Relay):
     """Answers one request of one client."""
 
-    __slots__ = ("_fetch", "position")
+    __slots__ = ("_fetch", "_refreshes", "deadline", "position", "watched_in")
 
     def __init__(
         self,
         site: Site,
-        fetches: Fetches,
+        refreshes: Refreshes,
         client: Client,
         head: RequestHead,
         asked: Asking,
         *,
         persistent: bool,
     ) -> None:
-        super().__init__(site, fetches, client, head, asked, persistent=persistent)
+        self._site = site
+        self._client = client
+        self._asked = asked
+        self._why = None
+        self._collapsed = False
+        self._over = False
+        self._upload = None
+        self.head = head
+        self.route = asked.route
+        self.reply = Reply(client, persistent=persistent)
+        self.started = site.monotonic()
+        self.word = Word.BYPASS
+        self.error = ""
+        self._fetches = refreshes.fetches
+        self._tunnel = False
+        self._forwarded = None
+        self._again = None
+        self._keeping = None
+        self._kept_under = b""
+        self._requested = 0.0
         self._fetch: Fetch | None = None
+        self._refreshes = refreshes
         self.position = 0
+        self.deadline = _NEVER
+        self.watched_in = 0
+        site.counters.exchanges_running += 1
 
     def start(self, raw: bytes, upload: Upload | None) -> None:
         """Begin to answer the request whose head is *raw*.
@@ -63,25 +90,84 @@ class Exchange(Relay):
             case Deliver() as verdict:
                 self._deliver(verdict.stored, Word.HIT)
             case DeliverStale() as verdict:
-                self._deliver(verdict.stored, Word.STALE)
-            case Forward() as verdict:
-                self._why = verdict.why
-                self.word = Word.PASS
-                self._relay(raw)
+                self._deliver_stale(asked, verdict)
             case Refuse():
                 self.word = Word.PASS
                 self._answer_error(
                     HTTPStatus.GATEWAY_TIMEOUT, "only-if-cached", "nothing suitable is stored"
                 )
             case Validate() as verdict:
-                self._join(raw, asked, verdict.stored, verdict.why)
+                self._validate(raw, asked, verdict)
             case FetchVerdict() as verdict:
                 self._join(raw, asked, None, verdict.why)
+            case Forward() as verdict:
+                self._why = verdict.why
+                self.word = Word.PASS
+                self._relay(raw)
             case _:
                 assert_never(asked.verdict)
 
-    def _deliver(self, stored: StoredResponse, word: Word) -> None:
-        """Answer with a stored response."""
+    def _deliver_stale(self, asked: Cacheable, verdict: DeliverStale) -> None:
+        """Answer with what is no longer fresh, and see to it that something new comes."""
+        word = Word.STALE
+        if verdict.refresh:
+            if self._fetches.find(asked.key, self.head) is not None:
+                word = Word.UPDATING
+            else:
+                self._refreshes.begin(
+                    asked.key,
+                    self.head,
+                    forwarding.for_fetch(self.head.fields, self.route.cache),
+                    self.route,
+                    verdict.stored,
+                    self._client.address,
+                )
+        self._deliver(verdict.stored, word)
+
+    def _validate(self, raw: bytes, asked: Cacheable, verdict: Validate) -> None:
+        """Ask the origin about a stored response, with only so much patience."""
+        now = self._site.clock()
+        patience = reuse.patience(verdict.stored, self.head, self.route.cache, now)
+        if patience is not None:
+            if self._refreshes.failing(asked.key) and self._deliver_instead(None):
+                return
+            self._site.watch.set(self, self._site.monotonic() + patience)
+        self._join(raw, asked, verdict.stored, verdict.why)
+
+    def expire(self, now: float) -> None:  # noqa: ARG002
+        """Wait no longer for an origin while something stale is at hand."""
+        fetch = self._fetch
+        if fetch is None or fetch.response is not None or self.reply.started:
+            return
+        asked = self._asked
+        assert isinstance(asked, Cacheable)
+        # The fetch goes on without us: what it brings is for the next.
+        if self._deliver_instead(None):
+            self._refreshes.adopt(fetch, asked.key, self.head)
+
+    def _deliver_instead(self, status: int | None) -> bool:
+        """Answer with something stale in place of an error, if there is and that may be.
+
+        *status* is what the origin answered, None when it gave no answer.
+        """
+        asked = self._asked
+        if not isinstance(asked, Cacheable) or not isinstance(asked.verdict, Validate):
+            return False
+        stored = asked.verdict.stored
+        site = self._site
+        verdict = reuse.in_place_of_error(stored, self.head, self.route.cache, site.clock(), status)
+        if verdict is None or not shelving.holds(site, asked.key, stored):
+            return False
+        self._why = asked.verdict.why
+        forwarded, self._forwarded = self._forwarded, None
+        if forwarded is not None:
+            forwarded.abandon()
+        self._deliver(stored, Word.STALE, status)
+        return True
+
+    def _deliver(self, stored: StoredResponse, word: Word, answered: int | None = 304) -> None:
+        """Answer with a stored response; *answered* is the origin's status, None for none."""
+        self._leave()
         self.word = word
         asked = self._asked
         if isinstance(asked, Cacheable) and asked.shelf is not None:
@@ -90,8 +176,16 @@ class Exchange(Relay):
         now = self._site.clock()
         age = current_age(stored.arrival, now)
         lines = (*lines, line(b"Age", b"%d" % age))
-        if word in (Word.HIT, Word.STALE):
+        if self._why is None:
             cache_status = outcome.cache_status(ttl=stored.lifetime - age)
+        elif word is Word.STALE:
+            cache_status = outcome.cache_status(
+                forwarded=self._why,
+                forwarded_status=answered,
+                collapsed=self._collapsed,
+                ttl=stored.lifetime - age,
+                detail="stale-if-error",
+            )
         else:
             cache_status = self._cache_status(304, stored)
         self._start(status, reason, lines, len(stored.body), cache_status)
@@ -127,7 +221,7 @@ class Exchange(Relay):
             fetches,
             asked.key,
             self.head,
-            self._fields_for_origin().without(_CONDITIONS),
+            forwarding.for_fetch(self.head.fields, self.route.cache),
             self.route,
             stored,
         )
@@ -168,7 +262,6 @@ class Exchange(Relay):
 
     def fetch_validated(self, stored: StoredResponse) -> None:
         """Answer with the stored response, which is good again."""
-        self._fetch = None
         self._deliver(stored, Word.REVALIDATED)
 
     def fetch_released(self) -> None:
@@ -181,10 +274,27 @@ class Exchange(Relay):
         stored = asked.verdict.stored if isinstance(asked.verdict, Validate) else None
         self._join(b"", asked, stored, self._why)
 
+    def fetch_erred(self, status: int) -> bool:
+        """Answer with something stale in place of the origin's error, if that may be."""
+        return not self.reply.started and self._deliver_instead(status)
+
     def fetch_failed(self, error: GatewayError) -> None:
-        """Say what went wrong, or break off what had begun."""
-        self._fetch = None
-        self._fail(error)
+        """Answer with something stale, else say what went wrong or break off what had begun."""
+        self.take_failure(error)
+
+    def take_failure(self, error: GatewayError) -> None:
+        """Answer with something stale, else say what went wrong or break off what had begun."""
+        self._forwarded = None
+        reason = self._tell(error)
+        if self.reply.started or not self._deliver_instead(None):
+            self._leave()
+            self._give_up(error, reason)
+
+    def take_head(self, head: ResponseHead, body: Framing) -> None:
+        """Begin the answer, with something stale in place of an error if that may be."""
+        if head.status >= 500 and self._deliver_instead(head.status):
+            return
+        super().take_head(head, body)
 
     def pump(self) -> None:
         """Take what the fetch has, as far as the client has room."""
@@ -218,6 +328,8 @@ class Exchange(Relay):
         self._leave()
 
     def _leave(self) -> None:
+        if self.watched_in:
+            self._site.watch.discard(self)
         fetch, self._fetch = self._fetch, None
         if fetch is not None:
             fetch.leave(self)

@@ -15,6 +15,7 @@ from gateway.edge.site import Site
 from gateway.policy import outcome
 from gateway.policy.age import current_age
 from gateway.policy.outcome import Word
+from gateway.policy.refresh import early_window
 from gateway.policy.reuse import Deliver
 from gateway.wire.message import RequestHead
 
@@ -97,6 +98,10 @@ class FastLane:
             head.fields.get(b"user-agent") or b"",
             head.fields.get(b"referer") or b"",
         )
+        until = min(verdict.until, asked.until)
+        if asked.route.cache.early_refresh:
+            # From then on each hit draws lots.
+            until = min(until, verdict.until - early_window(stored))
         by_cookie = asked.by_cookie or any(name == b"cookie" for name, _ in stored.nominated)
         entry = RepeatedHead(
             asked.shelf,
@@ -105,7 +110,7 @@ class FastLane:
             before_age,
             b"%b\r\n" % length,
             body,
-            min(verdict.until, asked.until),
+            until,
             logged,
             by_cookie=by_cookie,
         )

@@ -5,7 +5,9 @@ What a client says about where it comes from is replaced by what we know: a fiel
 anybody can send proves nothing.
 """
 
-from gateway.wire.fields import FieldLine, Fields, elements
+from gateway.policy.key import chosen_cookies
+from gateway.policy.rules import CacheRules, Scope
+from gateway.wire.fields import FieldLine, Fields, elements, line
 from gateway.wire.framing import Chunked, Framing, Sized
 from gateway.wire.message import RequestHead
 
@@ -59,6 +61,32 @@ CREDENTIALS = frozenset({b"authorization", b"cookie"})
 
 PSEUDONYM = b"gateway"
 """Our name in Via, and the cache's in Cache-Status."""
+
+
+_CONDITIONS = frozenset({b"if-none-match", b"if-modified-since", b"range", b"if-range"})
+"""What is for us to see to once the whole is stored."""
+
+
+def for_cacheable(fields: Fields, rules: CacheRules) -> Fields:
+    """Return what of a client's *fields* goes to the origin when its answer may be stored."""
+    if rules.scope is not Scope.PUBLIC:
+        return fields
+    # What everybody shares must not have been made for somebody.
+    stripped = fields.without(CREDENTIALS)
+    if rules.key_cookies:
+        chosen = chosen_cookies(fields.get(b"cookie"), rules.key_cookies)
+        if chosen:
+            pairs = b"; ".join([b"%b=%b" % pair for pair in chosen.items()])
+            return stripped.plus(line(b"Cookie", pairs))
+    return stripped
+
+
+def for_fetch(fields: Fields, rules: CacheRules) -> Fields:
+    """Return what of them goes to the origin when all of its answer is wanted, to be stored.
+
+    Whether the client that caused it has it already, or wants a part, is for us to find out.
+    """
+    return for_cacheable(fields, rules).without(_CONDITIONS)
 
 
 def hop_by_hop(fields: Fields) -> frozenset[bytes]:

@@ -12,6 +12,7 @@ from gateway.edge.collapse import Fetches
 from gateway.edge.connection import ClientConnection
 from gateway.edge.fast_lane import FastLane
 from gateway.edge.interfaces import AccessLog
+from gateway.edge.refreshing import Refreshes
 from gateway.edge.site import Site
 from gateway.edge.snapshot import Snapshot
 
@@ -33,7 +34,7 @@ class Gateway:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.site = Site(snapshot, counters, access_log, clock=clock)
-        self._fetches = Fetches(self.site)
+        self._refreshes = Refreshes(self.site, Fetches(self.site))
         self._lane = FastLane(self.site)
         self._server: asyncio.Server | None = None
         self._timers: list[asyncio.TimerHandle] = []
@@ -42,7 +43,7 @@ class Gateway:
         """Accept connections on *listening*, which is bound already."""
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(
-            lambda: ClientConnection(self.site, self._fetches, self._lane),
+            lambda: ClientConnection(self.site, self._refreshes, self._lane),
             sock=listening,
             backlog=BACKLOG,
         )
@@ -67,6 +68,7 @@ class Gateway:
         site = self.site
         site.draining = True
         site.heads.clear()
+        site.passes.table.clear()
         # What the kernel has accepted or received already is still ours to answer: each turn
         # of the loop takes all of it in, first the connections, then their requests.
         for _ in range(_TURNS):

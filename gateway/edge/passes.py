@@ -6,7 +6,6 @@ An entry holds for the stamp it was made under, a second at most, and the table 
 it needs no eviction, and a flood of heads that never return is bounded.
 """
 
-from gateway.clock import Stamp
 from gateway.edge.asked import Asking
 from gateway.wire.message import RequestHead, ResponseHead
 
@@ -17,10 +16,16 @@ MAX_HEAD_BYTES = 4 * 1024
 class RepeatedPass:
     """One head, how it is forwarded, and how the last answer to it began."""
 
-    __slots__ = ("answer_head", "asked", "before_client", "head", "key", "response")
+    __slots__ = ("address", "answer_head", "asked", "before_client", "forwarded", "head", "key",
+                 "response", "stamp")  # fmt: skip
 
     def __init__(
-        self, head: RequestHead, asked: Asking, key: bytes | None, before_client: bytes
+        self,
+        head: RequestHead,
+        asked: Asking,
+        key: bytes | None,
+        before_client: bytes,
+        stamp: int,
     ) -> None:
         self.head = head
         self.asked = asked
@@ -28,6 +33,12 @@ class RepeatedPass:
         """The cache key whose requests go side by side; None when the cache isn't asked."""
         self.before_client = before_client
         """The head for the origin, up to what names the client."""
+        self.address = b""
+        """The last client's..."""
+        self.forwarded = b""
+        """...and the whole head that was sent for it."""
+        self.stamp = stamp
+        """What it was made under; it holds no longer."""
         self.response: ResponseHead | None = None
         """The last answer's head, as it came; None before the first."""
         self.answer_head = b""
@@ -37,23 +48,18 @@ class RepeatedPass:
 class RepeatedPasses:
     """The table of one worker."""
 
-    __slots__ = ("_made_under", "_stamp", "_table")
+    __slots__ = ("_made_under", "table")
 
-    def __init__(self, stamp: Stamp) -> None:
-        self._stamp = stamp
+    def __init__(self) -> None:
         self._made_under = -1
-        self._table: dict[bytes, RepeatedPass] = {}
-
-    def find(self, raw: bytes) -> RepeatedPass | None:
-        """Return what is known of the head *raw* at this moment."""
-        if self._made_under != self._stamp.value:
-            return None
-        return self._table.get(raw)
+        self.table: dict[bytes, RepeatedPass] = {}
+        """What is known, by the head's bytes; look at the stamp before using it."""
 
     def note(self, raw: bytes, entry: RepeatedPass) -> None:
-        """Remember *entry* for the head *raw* as long as the present stamp holds."""
-        if self._made_under != self._stamp.value:
-            self._made_under = self._stamp.value
-            self._table = {}
-        if len(self._table) < _MOST_HEADS and len(raw) <= MAX_HEAD_BYTES:
-            self._table[raw] = entry
+        """Remember *entry* for the head *raw* as long as its stamp holds."""
+        if self._made_under != entry.stamp:
+            self._made_under = entry.stamp
+            # Cleared in place: connections hold on to the table.
+            self.table.clear()
+        if len(self.table) < _MOST_HEADS and len(raw) <= MAX_HEAD_BYTES:
+            self.table[raw] = entry

@@ -5,22 +5,20 @@ wrong, that an answer could have been shared after all.
 """
 
 from gateway.edge import asking, forwarding, shelving
-from gateway.edge.answer import Answer, Client
-from gateway.edge.asked import Asking, Bypassing, Cacheable
+from gateway.edge.answer import Answer
+from gateway.edge.asked import Bypassing, Cacheable
 from gateway.edge.collapse import Fetches
 from gateway.edge.passes import RepeatedPass
-from gateway.edge.site import Site
 from gateway.errors import GatewayError, OriginSpokeNonsense
 from gateway.origin.request import OriginRequest
 from gateway.policy import downstream, invalidation, validation
 from gateway.policy.age import arrived
 from gateway.policy.outcome import Word
 from gateway.policy.reuse import Deliver, DeliverStale, Refuse, Validate
-from gateway.policy.rules import Scope
 from gateway.policy.stored import StoredResponse
 from gateway.wire.fields import NONE, Fields
 from gateway.wire.framing import EMPTY, Framing, Sized
-from gateway.wire.message import RequestHead, ResponseHead
+from gateway.wire.message import ResponseHead
 
 SAFE = frozenset({b"GET", b"HEAD"})
 """Methods whose answers carry what a cache may say about them."""
@@ -29,27 +27,18 @@ SAFE = frozenset({b"GET", b"HEAD"})
 class Relay(Answer):
     """Takes the origin's response itself; a `ResponseTaker`."""
 
-    __slots__ = ("_again", "_fetches", "_forwarded", "_keeping", "_requested",
+    __slots__ = ("_again", "_fetches", "_forwarded", "_keeping", "_kept_under", "_requested",
                  "_tunnel")  # fmt: skip
 
-    def __init__(
-        self,
-        site: Site,
-        fetches: Fetches,
-        client: Client,
-        head: RequestHead,
-        asked: Asking,
-        *,
-        persistent: bool,
-    ) -> None:
-        super().__init__(site, client, head, asked, persistent=persistent)
-        self._fetches = fetches
-        self._tunnel = False
-        self._forwarded: OriginRequest | None = None
-        self._again: RepeatedPass | None = None
-        self._keeping: shelving.Keeping | None = None
-        self._requested = 0.0
-        """Epoch seconds at which the request was forwarded."""
+    _fetches: Fetches
+    _tunnel: bool
+    _forwarded: OriginRequest | None
+    _again: RepeatedPass | None
+    _keeping: shelving.Keeping | None
+    _kept_under: bytes
+    """The key for what is being kept."""
+    _requested: float
+    """Epoch seconds at which the request was forwarded."""
 
     def _relay(self, raw: bytes) -> None:
         head = self.head
@@ -65,10 +54,11 @@ class Relay(Answer):
         )
         if upload is None and head.method in SAFE and upgrade is None and self.reply.persistent:
             key = self._asked.key if isinstance(self._asked, Cacheable) else None
-            again = RepeatedPass(head, self._asked, key, before_client)
+            stamp = self._site.stamp.value
+            again = RepeatedPass(head, self._asked, key, before_client, stamp)
             self._site.passes.note(raw, again)
             self._again = again
-        self._forward(before_client)
+        self._forward(before_client + forwarding.of_client(self._client.address, head.host))
 
     def start_again(self, again: RepeatedPass) -> None:
         """Begin to answer a request that was forwarded just now, byte for byte."""
@@ -80,25 +70,25 @@ class Relay(Answer):
             assert not isinstance(asked.verdict, Deliver | DeliverStale | Refuse)
             self._why = asked.verdict.why
             self.word = Word.PASS
-        self._forward(again.before_client)
+        address = self._client.address
+        if again.address != address:
+            again.address = address
+            again.forwarded = again.before_client + forwarding.of_client(address, self.head.host)
+        self._forward(again.forwarded)
 
-    def _forward(self, before_client: bytes) -> None:
-        head = self.head
-        self._requested = self._site.clock()
-        forwarded = self._site.pools[self.route.origin].request(
-            head.method,
-            before_client + forwarding.of_client(self._client.address, head.host),
-            self._upload,
-            self,
-        )
+    def _forward(self, head: bytes) -> None:
+        site = self._site
+        self._requested = site.clock()
+        pool = site.pools[self.route.origin]
+        forwarded = pool.request(self.head.method, head, self._upload, self)
         if not self._over:
             self._forwarded = forwarded
 
     def _fields_for_origin(self) -> Fields:
-        if isinstance(self._asked, Cacheable) and self.route.cache.scope is Scope.PUBLIC:
-            # What everybody shares must not have been made for somebody.
-            return self.head.fields.without(forwarding.CREDENTIALS)
-        return self.head.fields
+        fields = self.head.fields
+        if isinstance(self._asked, Cacheable):
+            return forwarding.for_cacheable(fields, self.route.cache)
+        return fields
 
     def take_interim(self, head: ResponseHead) -> None:
         """Pass a 1xx response on, to clients that know what it is (RFC 9110 section 15.2)."""
@@ -114,8 +104,9 @@ class Relay(Answer):
         again = self._again
         if again is None:
             self.take_head(head, body)
-            self.take_piece(data)
-            self.take_end(NONE)
+            if not self._over:
+                self.take_piece(data)
+                self.take_end(NONE)
             return
         reply = self.reply
         # Identity: the origin's connection knows heads that it has read before.
@@ -128,6 +119,8 @@ class Relay(Answer):
             self._finish()
             return
         self.take_head(head, body)
+        if self._over:
+            return
         if self._keeping is None and reply.persistent:
             again.response = head
             again.answer_head = reply.head
@@ -143,6 +136,7 @@ class Relay(Answer):
         method = self.head.method
         if method not in SAFE:
             self._invalidate(head)
+            self._consider_post(head, body)
             fields = head.fields
             if not rules.enabled:
                 fields = downstream.fields_for_client(fields, rules, None, head.status)
@@ -178,9 +172,22 @@ class Relay(Answer):
         self._keeping = shelving.consider(site, self.head, head, body, rules, arrival)
         if self._keeping is None:
             return None
+        self._kept_under = asked.key
         self._fetches.remember_together(asked.key)
         self.word = Word.MISS
         return self._keeping.preview
+
+    def _consider_post(self, head: ResponseHead, body: Framing) -> None:
+        """Keep what a POST says a GET would bring (RFC 9110 section 9.3.3)."""
+        if self.head.method != b"POST" or b"content-location" not in head.fields:
+            return
+        site = self._site
+        key = asking.key_of(site, self.head, self.head.target)
+        if key is not None:
+            route = site.snapshot.routes.find(b"GET", self.head.target.path)
+            arrival = arrived(head.fields, self._requested, site.clock())
+            self._keeping = shelving.consider(site, self.head, head, body, route.cache, arrival)
+            self._kept_under = key
 
     def _invalidate(self, head: ResponseHead) -> None:
         """Forget what an unsafe request made wrong (RFC 9111 section 4.4)."""
@@ -212,8 +219,7 @@ class Relay(Answer):
             self._client.close_tunnel()
             return
         if self._keeping is not None:
-            assert isinstance(self._asked, Cacheable)
-            shelving.keep(self._site, self._asked.key, self._keeping.complete())
+            shelving.keep(self._site, self._kept_under, self._keeping.complete())
         self._forwarded = None
         self._end_reply(trailers)
         self._finish()

@@ -48,7 +48,7 @@ def consider(
     arrival: Arrival,
 ) -> Keeping | None:
     """Return how *response* is kept as it arrives; None when it may not or can't be."""
-    decision = storing.decide(request, response, rules, arrival)
+    decision = storing.decide(request, response, rules, arrival, site.chance())
     if not isinstance(decision, storing.Store):
         return None
     limit = site.memory.max_object_bytes
@@ -71,13 +71,28 @@ def replace(
 
     False when it says by now that it may not be kept: then neither stays.
     """
-    shelf = site.memory.peek(key)
-    others = () if shelf is None else tuple(v for v in shelf.variants if v is not stored)
-    if storing.forbidden(fresh.status, fresh.fields, fresh.directives, rules) is None:
-        site.memory.keep(key, storing.filed(others, fresh))
-        return True
+    if storing.forbidden(fresh.status, fresh.fields, fresh.directives, rules) is not None:
+        discard(site, key, stored)
+        return False
+    site.memory.keep(key, storing.filed(_others(site, key, stored), fresh))
+    return True
+
+
+def discard(site: Site, key: bytes, stored: StoredResponse) -> None:
+    """Forget *stored*, and leave the other variants beside it."""
+    others = _others(site, key, stored)
     if others:
         site.memory.keep(key, others)
     else:
         site.memory.remove(key)
-    return False
+
+
+def holds(site: Site, key: bytes, stored: StoredResponse) -> bool:
+    """Return whether *stored* still lies under *key*: nothing has replaced or purged it."""
+    shelf = site.memory.peek(key)
+    return shelf is not None and any(each is stored for each in shelf.variants)
+
+
+def _others(site: Site, key: bytes, stored: StoredResponse) -> tuple[StoredResponse, ...]:
+    shelf = site.memory.peek(key)
+    return () if shelf is None else tuple(each for each in shelf.variants if each is not stored)

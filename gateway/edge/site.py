@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import random
 import time
 from collections.abc import Callable
 from typing import Protocol
@@ -47,6 +48,7 @@ class Site:
         # Not the loop's time, which stands still in whole milliseconds.
         self.monotonic = time.monotonic
         self.clock = clock
+        self.chance = random.random
         self.snapshot = snapshot
         self.counters = counters
         self.access_log = access_log
@@ -55,7 +57,7 @@ class Site:
         self.stamp = Stamp(clock())
         self.memory = MemoryStore(snapshot.memory_bytes, snapshot.object_bytes)
         self.heads = RepeatedHeads(self.stamp, counters)
-        self.passes = RepeatedPasses(self.stamp)
+        self.passes = RepeatedPasses()
         self.pools = {
             name: OriginPool(
                 settings,

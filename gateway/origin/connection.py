@@ -223,11 +223,9 @@ class OriginConnection(asyncio.Protocol):
     def _receive_head(self, data: bytes) -> None:
         while True:
             head_end = data.find(b"\r\n\r\n")
+            if (len(data) if head_end < 0 else head_end) > MAX_HEAD_BYTES:
+                raise MalformedMessage(f"the response head is larger than {MAX_HEAD_BYTES} bytes")
             if head_end < 0:
-                if len(data) > MAX_HEAD_BYTES:
-                    raise MalformedMessage(
-                        f"the response head is larger than {MAX_HEAD_BYTES} bytes"
-                    )
                 self._buffer = data
                 return
             head_end += 4
@@ -330,9 +328,13 @@ class OriginConnection(asyncio.Protocol):
         if self._reusable and self.request_sent and not rest and not self.transport.is_closing():
             self._phase = _IDLE
             self.usable = True
+            # The taker may have paused at the last piece; the next one would hear nothing.
+            self.transport.resume_reading()
             self._keeper.release(self)
         else:
-            self.transport.abort() if rest else self.transport.close()
+            # Not `close`: it waits until an endpoint takes the rest of a body that it has
+            # answered already, and some never do.
+            self.transport.abort()
         taker.take_end(trailers)
 
     def _fail(self, error: GatewayError) -> None:

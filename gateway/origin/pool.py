@@ -5,6 +5,7 @@ in turn when all are in use, and not for long.
 """
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import Callable
 
@@ -68,6 +69,9 @@ class OriginPool:
         """
         idle = self._idle
         oldest = now - (_IDLE_SECONDS if request.repeatable else _FRESH_SECONDS)
+        if request.repeated:
+            # An endpoint that was reloaded closed all that we keep; only a new one is sure.
+            oldest = math.inf
         while idle:
             connection = idle[-1]
             if connection.usable and connection.idle_since >= oldest:
@@ -90,6 +94,9 @@ class OriginPool:
             self._queue(request)
 
     def _queue(self, request: OriginRequest) -> None:
+        # Who gave up takes no place; all wait equally long, so the first give up first.
+        while self._waiting and self._waiting[0].over:
+            self._waiting.popleft()
         if len(self._waiting) >= self.settings.max_waiting:
             request.give_up(OriginBusy("every connection is in use and the queue is full"))
             return
@@ -116,7 +123,8 @@ class OriginPool:
             self._forget_one()
             request.give_up(OriginConnectTimeout(f"no connection within {timeouts.connect:g} s"))
             return
-        except OSError as error:
+        except (OSError, UnicodeError) as error:
+            # UnicodeError: a name that can't be asked for, such as one with a label too long.
             self._forget_one()
             unreachable = OriginUnreachable(_plainly(error))
             unreachable.__cause__ = error
@@ -172,8 +180,10 @@ class OriginPool:
         self.close_idle(_IDLE_SECONDS)
 
 
-def _plainly(error: OSError) -> str:
+def _plainly(error: OSError | UnicodeError) -> str:
     """Return what an error of the operating system means, without its number."""
+    if isinstance(error, UnicodeError):
+        return "has a name that no host can have"
     if isinstance(error, ConnectionRefusedError):
         return "refused the connection"
     return (error.strerror or str(error) or type(error).__name__).lower()

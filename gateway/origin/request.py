@@ -63,8 +63,9 @@ _OVER = _Phase.OVER
 class OriginRequest:
     """Forwards one request and hands what comes back to its taker."""
 
-    __slots__ = ("_connection", "_head", "_lender", "_method", "_paused", "_phase", "_repeated",
-                 "_started", "_taker", "_total", "_upload", "deadline", "watched_in")  # fmt: skip
+    __slots__ = ("_connection", "_head", "_lender", "_method", "_paused", "_phase",
+                 "_started", "_taker", "_total", "_upload", "deadline", "repeatable",
+                 "repeated", "watched_in")  # fmt: skip
 
     def __init__(
         self,
@@ -83,7 +84,10 @@ class OriginRequest:
         self._taker = taker
         self._connection: OriginConnection | None = None
         self._phase = _WAITING
-        self._repeated = False
+        self.repeatable = upload is None and method in _REPEATABLE
+        """Whether it can be sent again when a kept connection turns out dead."""
+        self.repeated = False
+        """It was sent once already, over a kept connection that turned out dead."""
         self._paused = False
         self._started = now
         self._total = self._started + lender.settings.timeouts.total
@@ -131,11 +135,6 @@ class OriginRequest:
     def over(self) -> bool:
         """Whether nothing is waited for any more."""
         return self._phase is _OVER
-
-    @property
-    def repeatable(self) -> bool:
-        """Whether it can be sent again when a kept connection turns out dead."""
-        return self._method in _REPEATABLE and self._upload is None and not self._repeated
 
     def queued(self) -> None:
         """Wait in turn for a connection, not longer than opening one may take."""
@@ -244,7 +243,11 @@ class OriginRequest:
         self._phase = _BODY
         lender = self._lender
         now = lender.monotonic()
-        self.deadline = now + lender.settings.timeouts.between_bytes
+        deadline = now + lender.settings.timeouts.between_bytes
+        if deadline < self.deadline:
+            # Nearer than the watch knows: it would look seconds too late.
+            lender.watch.set(self, deadline)
+        self.deadline = deadline
         lender.counters.origin_latency[lender.settings.name].observe(now - self._started)
         self._taker.take_head(head, body)
 
@@ -275,7 +278,8 @@ class OriginRequest:
             and not connection.heard
         )
         if stale and self.repeatable:
-            self._repeated = True
+            self.repeatable = False
+            self.repeated = True
             self._phase = _WAITING
             self._lender.submit(self, self._lender.monotonic())
         else:

@@ -83,6 +83,10 @@ class Upload:
     def resume(self) -> None:
         """Note that the taker has room again."""
         self.taker_full = False
+        if self._taker is None:
+            # All of it was sent: whoever was paused at the last piece is read again, or
+            # it would go unnoticed that the client hangs up.
+            self._source.resume_upload()
         self._flush()
 
     def _flush(self) -> None:

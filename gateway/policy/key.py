@@ -11,7 +11,8 @@ from functools import lru_cache
 from typing import Final, TypeAlias
 from urllib.parse import unquote_to_bytes
 
-from gateway.policy.rules import QueryRules
+from gateway.policy.rules import CacheRules, QueryRules
+from gateway.wire.fields import Fields
 from gateway.wire.message import Target
 
 QueryNormaliser: TypeAlias = Callable[[bytes], bytes | None]
@@ -44,6 +45,36 @@ def cache_key(partition: bytes, host: bytes, target: Target, rules: QueryRules) 
         host,
         path,
     )
+
+
+def narrowed(partition: bytes, request_fields: Fields, rules: CacheRules) -> bytes:
+    """Return *partition* divided by the header fields and cookies that the rules put in the key.
+
+    Injective, an absent value being another than an empty one. Each is compared as it came.
+    """
+    if not rules.key_headers and not rules.key_cookies:
+        return partition
+    index = request_fields.index()
+    values = [index.get(name) for name in rules.key_headers]
+    if rules.key_cookies:
+        cookies = chosen_cookies(index.get(b"cookie"), rules.key_cookies)
+        values += [cookies.get(name) for name in rules.key_cookies]
+    # The line feed, which no other partition begins with, keeps these apart from all others.
+    parts = [b"-" if value is None else b"%d:%b" % (len(value), value) for value in values]
+    return b"\n%d:%b%b" % (len(partition), partition, b"".join(parts))
+
+
+def chosen_cookies(header: bytes | None, names: tuple[bytes, ...]) -> dict[bytes, bytes]:
+    """Return the values of the cookies *names* in a Cookie field (RFC 6265 section 4.2).
+
+    A cookie sent twice has all its values, in order: servers differ on which one counts.
+    """
+    found: dict[bytes, bytes] = {}
+    for pair in (header or b"").split(b";"):
+        name, equals, value = pair.strip(b" \t").partition(b"=")
+        if equals and name in names:
+            found[name] = found[name] + b";" + value if name in found else value
+    return found
 
 
 @lru_cache(maxsize=256)

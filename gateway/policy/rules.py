@@ -67,6 +67,10 @@ class CacheRules:
     status_lifetimes: Mapping[int, float] = field(default_factory=lambda: _NO_STATUSES)
     """Freshness lifetimes of chosen error statuses; errors take theirs from here alone."""
     query: QueryRules = field(default_factory=QueryRules)
+    key_headers: tuple[bytes, ...] = ()
+    """Lower-case names of request fields that belong to the key."""
+    key_cookies: tuple[bytes, ...] = ()
+    """Names of cookies that belong to the key."""
     stale_while_revalidate: float | None = None
     """How long past its lifetime a success is sent while it is refreshed (RFC 5861 section 3)."""
     stale_if_error_for: float | None = None

@@ -14,6 +14,8 @@ from gateway.wire.fields import NONE, Fields, elements
 from gateway.wire.head import parse_field_lines
 
 _DIGITS = re.compile(rb"[0-9]{1,18}")
+_CODING = re.compile(rb"(?!chunked[ \t;])[!#$%&'*+\-.^_`|~0-9a-z]+(?:[ \t]*;[\x20-\x7e]*)?")
+"""A transfer coding in lower case; chunked has no parameters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +65,14 @@ def of_request(fields: Fields, minor: int) -> Framing:
         raise MalformedRequest("HTTP/1.0 knows no Transfer-Encoding")
     if coding.lower() == b"chunked":
         return CHUNKED
-    if elements(coding.lower()).count(b"chunked") == 0:
-        raise MalformedRequest("the transfer coding is not known here", HTTPStatus.NOT_IMPLEMENTED)
-    raise MalformedRequest("chunked has to be the only transfer coding")
+    codings = elements(coding.lower())
+    if not codings or not all(_CODING.fullmatch(each) for each in codings):
+        raise MalformedRequest("Transfer-Encoding is no list of transfer codings")
+    if b"chunked" in codings[:-1]:
+        raise MalformedRequest("chunked has to be the last transfer coding, and only once")
+    if codings == [b"chunked"]:
+        raise MalformedRequest("Transfer-Encoding has an empty element")
+    raise MalformedRequest("the transfer coding is not known here", HTTPStatus.NOT_IMPLEMENTED)
 
 
 def of_response(method: bytes, status: int, fields: Fields, minor: int) -> Framing:
@@ -82,19 +89,18 @@ def of_response(method: bytes, status: int, fields: Fields, minor: int) -> Frami
         raise MalformedMessage("Content-Length and Transfer-Encoding exclude one another")
     size: int | None = None
     if length is not None:
-        values = set(elements(length))
+        # Not `elements`: an empty one is no number either.
+        values = {value.strip(b" \t") for value in length.split(b",")}
         if len(values) != 1 or not _DIGITS.fullmatch(number := values.pop()):
             raise MalformedMessage("Content-Length is no plain number, or two that differ")
         size = int(number)
+    if coding is not None and (minor == 0 or coding.lower() != b"chunked"):
+        # Passed on without its Transfer-Encoding, such a body would be taken for content.
+        raise MalformedMessage("a transfer coding besides chunked, or chunked in HTTP/1.0")
     if method == b"HEAD" or status in (204, 304) or status < 200:
         return EMPTY
     if coding is not None:
-        codings = elements(coding.lower())
-        if codings == [b"chunked"] and minor == 1:
-            return CHUNKED
-        if b"chunked" in codings:
-            raise MalformedMessage("a transfer coding besides chunked, or chunked in HTTP/1.0")
-        return UNTIL_CLOSE
+        return CHUNKED
     return UNTIL_CLOSE if size is None else Sized(size)
 
 
@@ -168,7 +174,8 @@ class ChunkDecoder:
         return position + len(found)
 
     def _keep_line_start(self, start: bytes) -> None:
-        if len(start) > _CHUNK_LINE_BYTES:
+        # One more than the line may have: its CR.
+        if len(start) > _CHUNK_LINE_BYTES + 1:
             raise MalformedMessage("a chunk size with its extensions is too long")
         if b"\n" in start or b"\r" in start[:-1]:
             raise MalformedMessage("a chunk size ends in a bare CR or LF")
@@ -187,9 +194,10 @@ class ChunkDecoder:
         if data.startswith(b"\r\n"):
             self.rest = data[2:]
         else:
-            trailer_end = data.find(b"\r\n\r\n")
+            trailer_end = data.find(b"\r\n\r\n", 0, _TRAILER_BYTES + 4)
             if trailer_end < 0:
-                if len(data) > _TRAILER_BYTES:
+                # With up to three bytes of its end.
+                if len(data) > _TRAILER_BYTES + 3:
                     raise MalformedMessage("the trailer is too long")
                 self._buffer = data
                 return

@@ -117,9 +117,10 @@ def host(value: bytes) -> bytes:
     """Return a Host value or an authority in lower case (RFC 9110 section 7.2).
 
     Raises:
-        MalformedRequest: the value is no ``uri-host [":" port]``.
+        MalformedRequest: the value is no ``uri-host [":" port]``, or a port without a host,
+            which no http URI may have (RFC 9110 section 4.2.1). Empty is fine.
 
     """
-    if not _HOST.fullmatch(value):
+    if not _HOST.fullmatch(value) or value.startswith(b":"):
         raise MalformedRequest("the Host is no host name with an optional port")
     return value.lower()

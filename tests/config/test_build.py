@@ -14,7 +14,7 @@ from gateway.config.units import show_size
 from gateway.edge.snapshot import Limits, Snapshot
 from gateway.errors import ConfigurationError
 from gateway.origin.settings import Endpoint, OriginSettings, Timeouts
-from gateway.policy.rules import OBEY_ORIGIN, CacheRules, QueryRules, Scope
+from gateway.policy.rules import OBEY_ORIGIN, CacheRules, Heuristic, QueryRules, Scope
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
@@ -120,7 +120,38 @@ def test_a_file_without_routes_obeys_the_origin() -> None:
 def test_defaults_without_routes_keep_the_scope_of_a_shared_cache(tmp_path: Path) -> None:
     snapshot = rules(tmp_path, HUB + "defaults: {cache: {status_ttl: {404: 1m}}}")
 
-    assert cache_of(snapshot, b"/") == CacheRules(scope=Scope.SHARED, status_lifetimes={404: 60.0})
+    assert cache_of(snapshot, b"/") == replace(OBEY_ORIGIN, status_lifetimes={404: 60.0})
+
+
+def test_staleness_is_written_short_or_in_full(tmp_path: Path) -> None:
+    snapshot = rules(
+        tmp_path,
+        HUB
+        + """
+defaults: {cache: {scope: public, stale_if_error: 1h}}
+routes:
+  - {match: {path: /a}, cache: {ttl: 60s, stale_while_revalidate: 5m}}
+  - {match: {path: /b}, cache: {stale_if_error: {for: 1d, after: 2s}, jitter: 10%}}
+  - match: {path: /c}
+    cache: {heuristic: {fraction: 5%}, early_refresh: true, whole_for_range: true}
+""",
+    )
+    a, b, c = (cache_of(snapshot, path) for path in (b"/a", b"/b", b"/c"))
+
+    assert (a.lifetime, a.stale_while_revalidate, a.stale_if_error_for) == (60.0, 300.0, 3600.0)
+    assert (b.stale_if_error_for, b.stale_if_error_after, b.jitter) == (86400.0, 2.0, 0.1)
+    assert c.heuristic == Heuristic(fraction=0.05, most=3600.0)
+    assert (c.early_refresh, c.whole_for_range) == (1.0, True)
+
+
+def test_headers_and_cookies_can_belong_to_the_key(tmp_path: Path) -> None:
+    snapshot = rules(
+        tmp_path,
+        HUB + "routes: [{match: {path: /a}, cache: {key: {headers: [X-Region], cookies: lang}}}]",
+    )
+
+    assert cache_of(snapshot, b"/a").key_headers == (b"x-region",)
+    assert cache_of(snapshot, b"/a").key_cookies == (b"lang",)
 
 
 def test_silent_rules_share_nothing_between_users(tmp_path: Path) -> None:

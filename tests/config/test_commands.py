@@ -91,13 +91,17 @@ def test_show_says_which_line_each_value_comes_from(tmp_path: Path) -> None:
     assert done.returncode == 0
     assert done.stdout.splitlines() == [
         "route blog  rules.yaml:5:5",
-        "  match.path            /blog/*  rules.yaml:5:32",
-        "  origin                hub      rules.yaml:2:11",
-        "  cache.ttl             1h       rules.yaml:5:55",
-        "  cache.immutable       false    built in",
-        "  cache.scope           public   rules.yaml:5:66",
-        "  cache.status_ttl.404  10s      rules.yaml:3:33",
-        "  cache.key.query.sort  false    built in",
+        "  match.path             /blog/*  rules.yaml:5:32",
+        "  origin                 hub      rules.yaml:2:11",
+        "  cache.ttl              1h       rules.yaml:5:55",
+        "  cache.status_ttl.404   10s      rules.yaml:3:33",
+        "  cache.immutable        false    built in",
+        "  cache.scope            public   rules.yaml:5:66",
+        "  cache.key.query.sort   false    built in",
+        "  cache.heuristic        off      built in",
+        "  cache.jitter           0%       built in",
+        "  cache.early_refresh    false    built in",
+        "  cache.whole_for_range  false    built in",
     ]
     assert json.loads(gateway("show", "blog", "--json", at=tmp_path).stdout)["line"] == 5
 

@@ -268,7 +268,7 @@ async def test_an_unstorable_answer_runs_only_so_far_ahead_of_its_one_reader() -
 
 async def test_the_keys_that_go_side_by_side_are_bounded() -> None:
     async with scripted_origin() as origin, gateway_before(origin) as world:
-        fetches = world.gateway._fetches
+        fetches = world.gateway._refreshes.fetches
         for number in range(20_000):
             fetches.remember_apart(b"%d" % number)
 

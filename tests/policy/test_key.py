@@ -2,8 +2,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.policy.key import cache_key
-from gateway.policy.rules import QueryRules
+from gateway.policy.key import cache_key, narrowed
+from gateway.policy.rules import CacheRules, QueryRules
+from gateway.wire.fields import Fields
 from gateway.wire.message import Target
 
 EXACT = QueryRules()
@@ -96,3 +97,51 @@ def test_a_query_too_long_to_remember_is_brought_in_form_too() -> None:
 
 def test_partitions_never_meet() -> None:
     assert key("/a", partition=b"org:a") != key("/a", partition=b"org:b")
+
+
+values = st.one_of(st.none(), st.text(alphabet="a1:-; \n", max_size=5).map(str.encode))
+
+
+@given(adversarial, values, values, adversarial, values, values)
+def test_header_fields_in_the_key_keep_every_difference(
+    one: bytes,
+    a: bytes | None,
+    b: bytes | None,
+    other: bytes,
+    c: bytes | None,
+    d: bytes | None,
+) -> None:
+    rules = CacheRules(key_headers=(b"x-a", b"x-b"))
+
+    def partition(base: bytes, first: bytes | None, second: bytes | None) -> bytes:
+        pairs = [(b"X-A", first), (b"X-B", second)]
+        return narrowed(base, Fields.of(*((n, v) for n, v in pairs if v is not None)), rules)
+
+    same = partition(one, a, b) == partition(other, c, d)
+    assert same == ((one, a, b) == (other, c, d))
+
+
+@pytest.mark.parametrize(
+    ("cookie", "like"),
+    [
+        (b"lang=de", b"a=1; lang=de; b=2"),
+        (b"lang=de", b"lang=de;theme="),
+        (b"", b"language=de"),
+        (b"lang=a; lang=b", b"x=1; lang=a; lang=b"),
+    ],
+)
+def test_cookies_in_the_key_count_and_no_others(cookie: bytes, like: bytes) -> None:
+    rules = CacheRules(key_cookies=(b"lang",))
+
+    assert narrowed(b"", Fields.of((b"Cookie", cookie)), rules) == narrowed(
+        b"", Fields.of((b"Cookie", like)), rules
+    )
+    assert narrowed(b"", Fields.of((b"Cookie", cookie)), rules) != narrowed(
+        b"", Fields.of((b"Cookie", b"lang=fr")), rules
+    )
+
+
+def test_a_key_without_header_fields_is_as_it_was() -> None:
+    fields = Fields.of((b"X-A", b"1"))
+
+    assert narrowed(b"org:a", fields, CacheRules()) == b"org:a"
