@@ -84,6 +84,8 @@ def combined(rules: Sequence[CacheRules]) -> CacheRules:
         status_lifetimes=_shared_statuses([one.status_lifetimes for one in rules]),
         # What one route leaves out of the key may be what another's answer depends on.
         query=first.query if all(one.query == first.query for one in rules) else QueryRules(),
+        key_headers=_union(one.key_headers for one in rules),
+        key_cookies=_union(one.key_cookies for one in rules),
         stale_while_revalidate=_shortest(one.stale_while_revalidate for one in rules),
         stale_if_error_for=_shortest(one.stale_if_error_for for one in rules),
         stale_if_error_after=_most_patient(one.stale_if_error_after for one in rules),
@@ -106,6 +108,11 @@ def _narrowest(scopes: Iterable[Scope]) -> Scope:
         return found.pop()
     found.discard(Scope.PUBLIC)
     return found.pop() if len(found) == 1 and Scope.SHARED not in found else Scope.MEMBER
+
+
+def _union(names: Iterable[tuple[bytes, ...]]) -> tuple[bytes, ...]:
+    """Return all names that anybody keys by, in one order whoever comes first."""
+    return tuple(sorted({name for some in names for name in some}))
 
 
 def _shortest(durations: Iterable[float | None]) -> float | None:

@@ -114,6 +114,8 @@ def test_every_duration_is_the_shortest_and_every_permission_everybodys() -> Non
         immutable=True,
         status_lifetimes={404: 10.0, 410: 60.0},
         query=QueryRules(sort=True, ignore=("utm_*",)),
+        key_headers=(b"x-b",),
+        key_cookies=(b"theme",),
         stale_while_revalidate=100.0,
         stale_if_error_for=100.0,
         stale_if_error_after=1.0,
@@ -126,6 +128,7 @@ def test_every_duration_is_the_shortest_and_every_permission_everybodys() -> Non
         lifetime=50.0,
         browser_lifetime=40.0,
         status_lifetimes={404: 20.0},
+        key_headers=(b"x-a", b"x-b"),
         stale_while_revalidate=90.0,
         stale_if_error_for=200.0,
         stale_if_error_after=2.0,
@@ -138,6 +141,8 @@ def test_every_duration_is_the_shortest_and_every_permission_everybodys() -> Non
         lifetime=50.0,
         browser_lifetime=30.0,
         status_lifetimes={404: 10.0},
+        key_headers=(b"x-a", b"x-b"),
+        key_cookies=(b"theme",),
         stale_while_revalidate=90.0,
         stale_if_error_for=100.0,
         stale_if_error_after=2.0,
@@ -162,4 +167,4 @@ def test_a_duration_that_one_member_leaves_to_the_origin_is_not_guessed() -> Non
 
 def test_no_attribute_of_the_rules_is_forgotten() -> None:
     """A new attribute has to be thought of in `combined`, and then here."""
-    assert len(attributes(CacheRules)) == 14
+    assert len(attributes(CacheRules)) == 16
