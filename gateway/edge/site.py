@@ -116,4 +116,4 @@ class Site:
 
 def needs_identity(scope: Scope) -> bool:
     """Return whether responses of *scope* are kept apart by who asks."""
-    return scope is Scope.USER or scope is Scope.ORG
+    return scope is not Scope.PUBLIC and scope is not Scope.SHARED

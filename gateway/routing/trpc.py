@@ -121,8 +121,8 @@ def combined(rules: Sequence[CacheRules]) -> CacheRules:
         status_lifetimes=_shared_statuses([one.status_lifetimes for one in rules]),
         # What one route leaves out of the key may be what another's answer depends on.
         query=first.query if all(one.query == first.query for one in rules) else QueryRules(),
-        key_headers=_united(one.key_headers for one in rules),
-        key_cookies=_united(one.key_cookies for one in rules),
+        key_headers=_union(one.key_headers for one in rules),
+        key_cookies=_union(one.key_cookies for one in rules),
         stale_while_revalidate=_shortest(one.stale_while_revalidate for one in rules),
         stale_if_error_for=_shortest(one.stale_if_error_for for one in rules),
         stale_if_error_after=_most_patient(one.stale_if_error_after for one in rules),
@@ -133,24 +133,23 @@ def combined(rules: Sequence[CacheRules]) -> CacheRules:
     )
 
 
-_NARROWNESS: Final = {Scope.PUBLIC: 0, Scope.SHARED: 1, Scope.ORG: 2, Scope.USER: 3}
-
-
 def _narrowest(scopes: Iterable[Scope]) -> Scope:
     """Return the scope that lets no member out further than it may go.
 
-    One organisation's answer beside one user's is for that user alone. SHARED isn't
-    comparable: it knows no identities, so that mixed with others only USER is safe.
+    One organisation's answer beside one user's is for that user, and only while that user
+    is in that organisation: one who changes between two gets neither's in the other. SHARED
+    goes by no identity, but its answer may depend on all of them.
     """
     found = set(scopes)
-    if len(found) > 1 and Scope.SHARED in found:
-        return Scope.USER
-    return max(found, key=_NARROWNESS.__getitem__)
+    if len(found) == 1:
+        return found.pop()
+    found.discard(Scope.PUBLIC)
+    return found.pop() if len(found) == 1 and Scope.SHARED not in found else Scope.MEMBER
 
 
-def _united(names: Iterable[tuple[bytes, ...]]) -> tuple[bytes, ...]:
-    """Return all names, each once: what one member's answer depends on, the batch's does."""
-    return tuple(dict.fromkeys(name for each in names for name in each))
+def _union(names: Iterable[tuple[bytes, ...]]) -> tuple[bytes, ...]:
+    """Return all names that anybody keys by, in one order whoever comes first."""
+    return tuple(sorted({name for some in names for name in some}))
 
 
 def _shortest(durations: Iterable[float | None]) -> float | None:
