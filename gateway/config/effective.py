@@ -31,6 +31,8 @@ def values(effective: Effective) -> Iterator[Held]:
     if route.methods:
         yield Held("match.method", " ".join(sorted(route.methods)), effective.place)
     yield Held("origin", route.origin, effective.origin)
+    if route.protocol is not None:
+        yield Held("protocol", route.protocol, effective.place)
     cache = effective.cache
     if cache is not None and isinstance(cache.value, str):
         yield Held("cache", cache.value, cache.place)
@@ -104,6 +106,7 @@ def as_json(effective: Effective) -> dict[str, Any]:
         "paths": list(route.paths),
         "methods": sorted(route.methods),
         "origin": route.origin,
+        "protocol": route.protocol,
         "cache": cache,
     }
 

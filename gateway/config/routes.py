@@ -115,6 +115,7 @@ def _route(
         cache=_cache_rules(cache, defaults.base),
         paths=tuple(dict.fromkeys(path.value for path in paths)),
         methods=frozenset(method.value for method in methods),
+        protocol=table.get(spec.PROTOCOL),
         line=table.place.line,
     )
     origin_place = defaults.origin_place if origin is None else table.place_of(spec.ROUTE_ORIGIN)

@@ -331,7 +331,13 @@ MATCH: Key[Settings] = Key(
     required=True,
 )
 ROUTE_NAME = Key("name", NAME, "The route in metrics and logs; unique.")
-ROUTE_TABLE = Table(ROUTE_NAME, MATCH, ROUTE_ORIGIN, CACHE, other_words=OTHER_WORDS)
+PROTOCOL = Key(
+    "protocol",
+    Words("trpc"),
+    "What the route speaks: with trpc, a batch (`?batch=1`) is as public as its most private "
+    "member and lives as short as its shortest.",
+)
+ROUTE_TABLE = Table(ROUTE_NAME, MATCH, ROUTE_ORIGIN, PROTOCOL, CACHE, other_words=OTHER_WORDS)
 ROUTES = Key(
     "routes",
     ListOf(ROUTE_TABLE, "a list of routes", brackets=True),

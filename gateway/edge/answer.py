@@ -12,6 +12,7 @@ from gateway.errors import ExchangeFailed, GatewayError
 from gateway.origin.upload import Upload
 from gateway.policy import outcome
 from gateway.policy.outcome import Word
+from gateway.policy.ranges import Piece
 from gateway.policy.reuse import Forwarded
 from gateway.policy.stored import StoredResponse
 from gateway.routing.route import Route
@@ -32,10 +33,10 @@ class Client(Protocol):
     has_room: bool
     """Whether more should be written; `Exchange.room` is called when there is again."""
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: Piece) -> None:
         """Send *data*."""
 
-    def write_pieces(self, pieces: list[bytes]) -> None:
+    def write_pieces(self, pieces: list[Piece]) -> None:
         """Send *pieces* in one go."""
 
     def finished(self, *, persistent: bool) -> None:

@@ -8,7 +8,7 @@ from gateway.edge.asked import Asking, Bypassing, Cacheable
 from gateway.edge.site import Site, needs_identity
 from gateway.policy import key as keys
 from gateway.policy import reuse
-from gateway.policy.reuse import Forwarded
+from gateway.policy.reuse import Deliver, DeliverStale, Forwarded, Validate
 from gateway.policy.rules import CacheRules, Scope
 from gateway.routing.identity import partition
 from gateway.wire.message import RequestHead, Target
@@ -16,8 +16,7 @@ from gateway.wire.message import RequestHead, Target
 
 def ask(site: Site, head: RequestHead, *, has_body: bool) -> Asking:
     """Return what *head* asks for, at this moment."""
-    snapshot = site.snapshot
-    route = snapshot.routes.find(head.method, head.target.path)
+    route = site.batches.route(head.method, head.target)
     rules = route.cache
     why = reuse.bypasses(head, rules)
     if why is not None:
@@ -36,6 +35,10 @@ def ask(site: Site, head: RequestHead, *, has_body: bool) -> Asking:
     key = keys.cache_key(mine, head.host, head.target, rules.query)
     shelf = site.memory.peek(key)
     verdict = reuse.decide(() if shelf is None else shelf.variants, head, rules, now)
+    if isinstance(verdict, Deliver | DeliverStale) and site.groups.outdated(
+        head.host, verdict.stored
+    ):
+        verdict = Validate(verdict.stored, Forwarded.STALE)
     by_cookie = (
         needs_identity(rules.scope) or bool(rules.key_cookies) or b"cookie" in rules.key_headers
     )
@@ -57,7 +60,7 @@ def key_of(site: Site, head: RequestHead, target: Target) -> bytes | None:
     None when nothing can be stored for it. This is how an unsafe request finds what it
     made wrong (RFC 9111 section 4.4).
     """
-    route = site.snapshot.routes.find(b"GET", target.path)
+    route = site.batches.route(b"GET", target)
     if not route.cache.enabled:
         return None
     mine, _ = _partition(site, head, route.cache, site.clock())

@@ -92,6 +92,10 @@ class Fetch:
         self._paused = False
         self._keeping: shelving.Keeping | None = None
         self.pieces: deque[bytes] = deque()
+        self.outdated = False
+        """What it brings was made wrong meanwhile, and isn't kept."""
+        self.stored: StoredResponse | None = None
+        """What it brought, whole; None before that, and when it isn't kept."""
         self.response: ResponseHead | None = None
         self.body: Framing | None = None
         self.ended = False
@@ -225,7 +229,9 @@ class Fetch:
         self.ended = True
         self._fetches.remove(self._key, self)
         readers, self._readers = self._readers, []
-        if not shelving.replace(self._site, self._key, stored, fresh, rules):
+        if self.outdated:
+            shelving.discard(self._site, self._key, stored)
+        elif not shelving.replace(self._site, self._key, stored, fresh, rules):
             # It may no longer be kept or shared; one may have it.
             for reader in readers[1:]:
                 reader.fetch_released()
@@ -266,7 +272,9 @@ class Fetch:
         self.trailers = trailers
         self._fetches.remove(self._key, self)
         if self._keeping is not None:
-            shelving.keep(self._site, self._key, self._keeping.complete())
+            self.stored = self._keeping.complete()
+            if not self.outdated:
+                shelving.keep(self._site, self._key, self.stored)
         for reader in tuple(self._readers):
             reader.pump()
 
@@ -337,6 +345,14 @@ class Fetches:
             fetches.remove(fetch)
             if not fetches:
                 del self._by_key[key]
+
+    def outdate(self, key: bytes) -> None:
+        """Let nobody join what is under way for *key*, and keep nothing of it.
+
+        A write made wrong what an origin may have read before.
+        """
+        for fetch in self._by_key.pop(key, ()):
+            fetch.outdated = True
 
     def apart(self, key: bytes) -> bool:
         """Return whether requests for *key* should go side by side for now."""

@@ -19,6 +19,7 @@ from gateway.edge.request_body import RequestBody
 from gateway.edge.site import Site
 from gateway.errors import MalformedRequest, RequestRefused
 from gateway.origin.upload import Upload
+from gateway.policy.ranges import Piece
 from gateway.policy.reuse import Deliver
 from gateway.wire import framing
 from gateway.wire.fields import elements
@@ -385,12 +386,12 @@ class ClientConnection(asyncio.Protocol):
 
     # What an exchange does.
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: Piece) -> None:
         """Send *data*; look at `has_room` before sending much."""
         if self._state is not _CLOSED:
             self._transport.write(data)
 
-    def write_pieces(self, pieces: list[bytes]) -> None:
+    def write_pieces(self, pieces: list[Piece]) -> None:
         """Send *pieces* in one go."""
         if self._state is not _CLOSED:
             self._transport.writelines(pieces)

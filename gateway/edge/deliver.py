@@ -7,6 +7,7 @@ and for an HTTP/1.0 client by closing the connection (RFC 9112 section 6.3).
 from typing import Protocol
 
 from gateway.policy.outcome import Word
+from gateway.policy.ranges import Piece
 from gateway.wire import dates
 from gateway.wire.fields import FieldLine, Fields
 from gateway.wire.framing import LAST_CHUNK
@@ -15,10 +16,10 @@ from gateway.wire.framing import LAST_CHUNK
 class ReplyWriter(Protocol):
     """The client's connection, as a reply sees it."""
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: Piece) -> None:
         """Send *data*; buffers without bound, so look at the connection's room first."""
 
-    def write_pieces(self, pieces: list[bytes]) -> None:
+    def write_pieces(self, pieces: list[Piece]) -> None:
         """Send *pieces* in one go."""
 
 
@@ -65,7 +66,7 @@ class Reply:
 
     def __init__(self, writer: ReplyWriter, *, persistent: bool) -> None:
         self._writer = writer
-        self._pending: list[bytes] = []
+        self._pending: list[Piece] = []
         self._pending_bytes = 0
         self._chunked = False
         self._silent = False
@@ -105,7 +106,7 @@ class Reply:
         self.head = b"%b%b\r\n" % (head, framed)
         self._send(self.head)
 
-    def piece(self, data: bytes) -> None:
+    def piece(self, data: Piece) -> None:
         """Send some of the body."""
         if self._silent or not data:
             return
@@ -126,7 +127,7 @@ class Reply:
                 self._send(LAST_CHUNK)
         self.flush()
 
-    def _send(self, data: bytes) -> None:
+    def _send(self, data: Piece) -> None:
         self._pending.append(data)
         self._pending_bytes += len(data)
 

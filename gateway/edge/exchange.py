@@ -15,7 +15,7 @@ from gateway.edge.collapse import Fetch
 from gateway.edge.deliver import Reply
 from gateway.edge.refreshing import Refreshes
 from gateway.edge.relay import Relay
-from gateway.edge.select import select
+from gateway.edge.select import select, wants_range
 from gateway.edge.site import Site
 from gateway.errors import GatewayError
 from gateway.origin.upload import Upload
@@ -172,10 +172,10 @@ class Exchange(Relay):
         asked = self._asked
         if isinstance(asked, Cacheable) and asked.shelf is not None:
             asked.shelf.visited = True
-        status, reason, lines, body = select(self.head, stored, self.route.cache)
+        selected = select(self.head, stored, self.route.cache)
         now = self._site.clock()
         age = current_age(stored.arrival, now)
-        lines = (*lines, line(b"Age", b"%d" % age))
+        lines = (*selected.lines, line(b"Age", b"%d" % age))
         if self._why is None:
             cache_status = outcome.cache_status(ttl=stored.lifetime - age)
         elif word is Word.STALE:
@@ -187,10 +187,11 @@ class Exchange(Relay):
                 detail="stale-if-error",
             )
         else:
-            cache_status = self._cache_status(304, stored)
-        self._start(status, reason, lines, len(stored.body), cache_status)
+            cache_status = self._cache_status(answered or 304, stored)
+        self._start(selected.status, selected.reason, lines, selected.length, cache_status)
         if self.head.method != b"HEAD":
-            self.reply.piece(body)
+            for piece in selected.pieces:
+                self.reply.piece(piece)
         self.reply.end(NONE)
         self._finish()
 
@@ -247,10 +248,14 @@ class Exchange(Relay):
             fields = downstream.fields_for_client(response.fields, rules, None, response.status)
         else:
             self.word = Word.EXPIRED if stale or self._why is Forwarded.STALE else Word.MISS
-            status, reason, lines, _ = select(self.head, preview, rules)
-            if status == 304:
+            if wants_range(self.head) and response.status == 200:
+                # Which part, and whether there is such a part, shows once all of it is there.
+                return
+            selected = select(self.head, preview, rules)
+            if selected.status == 304:
                 self._leave()
-                self._start(status, reason, lines, 0, self._cache_status(response.status, preview))
+                cache_status = self._cache_status(response.status, preview)
+                self._start(304, selected.reason, selected.lines, None, cache_status)
                 self.reply.end(NONE)
                 self._finish()
                 return
@@ -299,7 +304,14 @@ class Exchange(Relay):
     def pump(self) -> None:
         """Take what the fetch has, as far as the client has room."""
         fetch = self._fetch
-        if fetch is None or not self.reply.started:
+        if fetch is None or fetch.response is None:
+            return
+        if not self.reply.started:
+            if fetch.stored is not None:
+                self._deliver(fetch.stored, self.word, fetch.response.status)
+            elif fetch.preview() is None:
+                # It became too large to be stored: the client gets all of it after all.
+                self.fetch_head(fetch)
             return
         position = self.position
         while self._client.has_room and (piece := fetch.take(self.position)) is not None:

@@ -10,11 +10,12 @@ from typing import Protocol
 from gateway.edge.asked import Cacheable
 from gateway.edge.deliver import encode_lines
 from gateway.edge.heads import COPIED_BODY_BYTES, LoggedRequest, RepeatedHead, without_cookie
-from gateway.edge.select import select
+from gateway.edge.select import select, wants_range
 from gateway.edge.site import Site
 from gateway.policy import outcome
 from gateway.policy.age import current_age
 from gateway.policy.outcome import Word
+from gateway.policy.ranges import Piece
 from gateway.policy.refresh import early_window
 from gateway.policy.reuse import Deliver
 from gateway.wire.message import RequestHead
@@ -29,10 +30,10 @@ class HitWriter(Protocol):
 
     address: bytes
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: Piece) -> None:
         """Send *data*."""
 
-    def write_pieces(self, pieces: list[bytes]) -> None:
+    def write_pieces(self, pieces: list[Piece]) -> None:
         """Send *pieces* in one go."""
 
 
@@ -47,6 +48,8 @@ class FastLane:
         """Prepare *entry* for the present second; False when it has to be decided anew."""
         stamp = self._site.stamp
         if not entry.shelf.live or entry.until < stamp.now + _MARGIN_SECONDS:
+            return False
+        if self._site.groups.outdated(entry.log[2], entry.stored):
             return False
         age = current_age(entry.stored.arrival, stamp.now)
         head = b"%bAge: %d\r\nCache-Status: %b\r\n%b" % (
@@ -79,15 +82,21 @@ class FastLane:
 
         False when the connection wants more than an answer: its state has to follow.
         """
-        if not persistent or head.minor == 0 or asked.shelf is None:
+        if not persistent or head.minor == 0 or asked.shelf is None or wants_range(head):
             return False
         site = self._site
         stored = verdict.stored
-        status, reason, lines, body = select(head, stored, asked.route.cache)
-        length = b"" if status == 304 else b"Content-Length: %d\r\n" % len(stored.body)
-        if head.method == b"HEAD":
-            body = b""
-        before_age = b"HTTP/1.1 %d %b\r\n%bX-Cache: HIT\r\n" % (status, reason, encode_lines(lines))
+        selected = select(head, stored, asked.route.cache)
+        status = selected.status
+        length = b""
+        if selected.length is not None:
+            length = b"Content-Length: %d\r\n" % selected.length
+        body = stored.body if selected.pieces and head.method != b"HEAD" else b""
+        before_age = b"HTTP/1.1 %d %b\r\n%bX-Cache: HIT\r\n" % (
+            status,
+            selected.reason,
+            encode_lines(selected.lines),
+        )
         target = head.target.encode()
         logged: LoggedRequest = (
             head.method,

@@ -11,7 +11,7 @@ from gateway.edge.collapse import Fetches
 from gateway.edge.passes import RepeatedPass
 from gateway.errors import GatewayError, OriginSpokeNonsense
 from gateway.origin.request import OriginRequest
-from gateway.policy import downstream, invalidation, validation
+from gateway.policy import downstream, groups, invalidation, validation
 from gateway.policy.age import arrived
 from gateway.policy.outcome import Word
 from gateway.policy.reuse import Deliver, DeliverStale, Refuse, Validate
@@ -184,17 +184,24 @@ class Relay(Answer):
         site = self._site
         key = asking.key_of(site, self.head, self.head.target)
         if key is not None:
-            route = site.snapshot.routes.find(b"GET", self.head.target.path)
+            route = site.batches.route(b"GET", self.head.target)
             arrival = arrived(head.fields, self._requested, site.clock())
             self._keeping = shelving.consider(site, self.head, head, body, route.cache, arrival)
             self._kept_under = key
 
     def _invalidate(self, head: ResponseHead) -> None:
-        """Forget what an unsafe request made wrong (RFC 9111 section 4.4)."""
+        """Forget what an unsafe request made wrong (RFC 9111 section 4.4; RFC 9875)."""
+        site = self._site
         for target in invalidation.targets(self.head, head):
-            key = asking.key_of(self._site, self.head, target)
+            key = asking.key_of(site, self.head, target)
             if key is not None:
-                self._site.memory.remove(key)
+                site.memory.remove(key)
+                self._fetches.outdate(key)
+        changed = groups.invalidated(self.head, head)
+        if changed:
+            site.groups.invalidate(self.head.host, changed, site.clock())
+            # What is prepared for repeated heads has to be looked at again.
+            site.stamp.change(site.clock())
 
     def take_piece(self, data: bytes) -> None:
         """Pass some of the body on."""

@@ -1,7 +1,11 @@
-"""What of a stored response a request gets: all of it, its head, or "not modified"."""
+"""What of a stored response a request gets: all of it, a part, its head, or "not modified"."""
+
+import secrets
+from dataclasses import dataclass
 
 from gateway.edge import forwarding
-from gateway.policy import downstream, preconditions
+from gateway.policy import downstream, preconditions, ranges
+from gateway.policy.ranges import Piece
 from gateway.policy.rules import CacheRules
 from gateway.policy.stored import StoredResponse
 from gateway.wire.fields import FieldLine, Fields
@@ -9,19 +13,38 @@ from gateway.wire.message import RequestHead
 
 _NOT_FROM_STORE = frozenset({b"age"})
 
-Selection = tuple[int, bytes, tuple[FieldLine, ...], bytes]
-"""(status, reason, field lines, body)."""
+
+@dataclass(slots=True)
+class Selection:
+    """An answer, all but Age and what frames its body."""
+
+    status: int
+    reason: bytes
+    lines: tuple[FieldLine, ...]
+    pieces: list[Piece]
+    """The body; for HEAD too, of which only the length is told."""
+    length: int | None
+    """Bytes of the body; None where the status has none."""
 
 
 def select(head: RequestHead, stored: StoredResponse, rules: CacheRules) -> Selection:
-    """Return the answer that *stored* gives *head*.
-
-    The field lines carry neither Age nor what frames the body.
-    """
+    """Return the answer that *stored* gives *head*."""
     if preconditions.evaluate(head.fields, stored) is preconditions.Outcome.NOT_MODIFIED:
         fields = preconditions.not_modified_fields(stored)
-        return 304, b"Not Modified", _lines(fields, stored, rules), b""
-    return stored.status, stored.reason, _lines(stored.fields, stored, rules), stored.body
+        return Selection(304, b"Not Modified", _lines(fields, stored, rules), [], None)
+    if wants_range(head):
+        boundary = secrets.token_hex(16).encode()
+        part = ranges.answer(head.fields, stored, boundary)
+        if part is not None:
+            lines = _lines(part.fields, stored, rules)
+            return Selection(part.status, part.reason, lines, part.pieces, part.length)
+    lines = _lines(stored.fields, stored, rules)
+    return Selection(stored.status, stored.reason, lines, [stored.body], len(stored.body))
+
+
+def wants_range(head: RequestHead) -> bool:
+    """Return whether *head* asks for a part; a Range means nothing but in a GET."""
+    return head.method == b"GET" and b"range" in head.fields
 
 
 def _lines(fields: Fields, stored: StoredResponse, rules: CacheRules) -> tuple[FieldLine, ...]:

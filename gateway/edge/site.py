@@ -16,6 +16,8 @@ from gateway.edge.passes import RepeatedPasses
 from gateway.edge.snapshot import Snapshot
 from gateway.origin.pool import OriginPool
 from gateway.policy.rules import Scope
+from gateway.routing.trpc import Batches
+from gateway.storage.groups import GroupInvalidations
 from gateway.storage.memory import MemoryStore
 
 _log = logging.getLogger("gateway.origin")
@@ -58,6 +60,8 @@ class Site:
         self.memory = MemoryStore(snapshot.memory_bytes, snapshot.object_bytes)
         self.heads = RepeatedHeads(self.stamp, counters)
         self.passes = RepeatedPasses()
+        self.batches = Batches(snapshot.routes)
+        self.groups = GroupInvalidations()
         self.pools = {
             name: OriginPool(
                 settings,
@@ -112,4 +116,4 @@ class Site:
 
 def needs_identity(scope: Scope) -> bool:
     """Return whether responses of *scope* are kept apart by who asks."""
-    return scope is Scope.USER or scope is Scope.ORG
+    return scope is not Scope.PUBLIC and scope is not Scope.SHARED

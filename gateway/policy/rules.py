@@ -18,6 +18,9 @@ class Scope(StrEnum):
     """Those whose verified organisation is the same."""
     USER = "user"
     """One verified user."""
+    MEMBER = "member"
+    """One verified user within one verified organisation: no route asks for it, but a batch
+    does whose members are partly one's and partly the other's."""
     SHARED = "shared"
     """Everybody, by the origin's word alone (RFC 9111 as a shared cache): a file without
     routes. Credentials are passed on, and the rule about Authorization holds."""

@@ -31,6 +31,8 @@ class StoredResponse:
     directives: ResponseDirectives
     nominated: tuple[NominatedField, ...] = ()
     """The request fields that Vary named, as the request for this response had them."""
+    groups: tuple[bytes, ...] = ()
+    """The groups that it is in, with which it is invalidated (RFC 9875)."""
 
     @property
     def weight(self) -> int:

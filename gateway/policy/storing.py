@@ -9,7 +9,7 @@ from enum import StrEnum
 from http import HTTPStatus
 from typing import Final, Self, TypeAlias
 
-from gateway.policy import invalidation, refresh, vary
+from gateway.policy import groups, invalidation, refresh, vary
 from gateway.policy.age import Arrival
 from gateway.policy.directives import ResponseDirectives, parse_request, parse_response
 from gateway.policy.freshness import (
@@ -278,6 +278,7 @@ def keep(decision: Store, response: ResponseHead, body: bytes, arrival: Arrival)
         lifetime=decision.lifetime,
         directives=decision.directives,
         nominated=decision.nominated,
+        groups=groups.carried(response.fields),
     )
 
 

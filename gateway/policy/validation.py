@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Final
 
-from gateway.policy import refresh, vary
+from gateway.policy import groups, refresh, vary
 from gateway.policy.age import Arrival
 from gateway.policy.directives import parse_response
 from gateway.policy.freshness import freshness_lifetime, is_anonymous
@@ -148,6 +148,7 @@ def _updated(
         lifetime=refresh.jittered(lifetime.seconds, rules.jitter, chance),
         directives=directives,
         nominated=vary.MATCHES_NOTHING if nominated is None else nominated,
+        groups=groups.carried(fields),
     )
 
 

@@ -58,6 +58,10 @@ def partition(scope: Scope, identity: Identity) -> bytes | None:
             return None if identity.org is None else b"org:" + identity.org
         case Scope.USER:
             return None if identity.user is None else b"user:" + identity.user
+        case Scope.MEMBER:
+            if identity.user is None or identity.org is None:
+                return None
+            return b"member:%d:%b%b" % (len(identity.org), identity.org, identity.user)
 
 
 @dataclass(frozen=True, slots=True)

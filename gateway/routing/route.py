@@ -18,5 +18,7 @@ class Route:
     """Path globs, any of which matches; none matches every path."""
     methods: frozenset[str] = frozenset()
     """Methods it takes; none takes every method."""
+    protocol: str | None = None
+    """``trpc`` where requests may come in batches; None for plain requests."""
     line: int = 0
     """Where it stands in its file; 0 for the route that is implied."""

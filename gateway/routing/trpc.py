@@ -7,11 +7,13 @@ reach around a route. What the routes say together is pure arithmetic on their r
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
 from gateway.policy.rules import CacheRules, Heuristic, QueryRules, Scope
 from gateway.routing.route import Route
+from gateway.routing.table import RouteTable
 from gateway.wire.message import Target
 
 MOST_MEMBERS: Final = 100
@@ -19,6 +21,11 @@ MOST_MEMBERS: Final = 100
 BATCH: Final = "trpc-batch"
 """The route of a batch whose members have different ones: one name, so that metrics and
 logs have one label for what clients can combine at will."""
+
+PROTOCOL: Final = "trpc"
+"""What a route of the rules says that it speaks."""
+_ONE: Final = b"batch=1"
+_MEMOISED_BYTES: Final = 1024
 
 _COMMA: Final = re.compile(rb",|%2c", re.IGNORECASE)
 _OFF: Final = CacheRules(enabled=False)
@@ -63,6 +70,36 @@ def route_of(target: Target, find: Callable[[bytes], Route]) -> Route | None:
     return Route(BATCH, first.origin, combined([route.cache for route in routes]))
 
 
+class Batches:
+    """The routes of batches in one table, remembered: clients send few different ones."""
+
+    def __init__(self, table: RouteTable) -> None:
+        self._table = table
+        self.spoken = any(route.protocol == PROTOCOL for route in table.routes)
+        """Whether any route speaks the protocol; else nothing is a batch."""
+        self._remembered = lru_cache(maxsize=1024)(self._route_of)
+
+    def route(self, method: bytes, target: Target) -> Route:
+        """Return the route for *target*, a batch or not."""
+        if self.spoken and target.query is not None and b"batch" in target.query:
+            remembered = len(target.path) <= _MEMOISED_BYTES
+            route_of = self._remembered if remembered else self._route_of
+            batch = route_of(method, Target(target.path, target.query if not remembered else _ONE))
+            if batch is not None and _is_batch(target.query):
+                return batch
+        return self._table.find(method, target.path)
+
+    def _route_of(self, method: bytes, target: Target) -> Route | None:
+        paths = members(target)
+        if paths is None or len(paths) > MOST_MEMBERS:
+            found = None if paths is None else self._table.find(method, paths[0])
+            return None if found is None else Route(BATCH, found.origin, _OFF)
+        routes = [self._table.find(method, path) for path in dict.fromkeys(paths)]
+        if not any(route.protocol == PROTOCOL for route in routes):
+            return None
+        return route_of(target, lambda path: self._table.find(method, path))
+
+
 def combined(rules: Sequence[CacheRules]) -> CacheRules:
     """Return what holds for one answer that is made of answers under each of *rules*.
 
@@ -84,6 +121,8 @@ def combined(rules: Sequence[CacheRules]) -> CacheRules:
         status_lifetimes=_shared_statuses([one.status_lifetimes for one in rules]),
         # What one route leaves out of the key may be what another's answer depends on.
         query=first.query if all(one.query == first.query for one in rules) else QueryRules(),
+        key_headers=_union(one.key_headers for one in rules),
+        key_cookies=_union(one.key_cookies for one in rules),
         stale_while_revalidate=_shortest(one.stale_while_revalidate for one in rules),
         stale_if_error_for=_shortest(one.stale_if_error_for for one in rules),
         stale_if_error_after=_most_patient(one.stale_if_error_after for one in rules),
@@ -94,19 +133,23 @@ def combined(rules: Sequence[CacheRules]) -> CacheRules:
     )
 
 
-_NARROWNESS: Final = {Scope.PUBLIC: 0, Scope.SHARED: 1, Scope.ORG: 2, Scope.USER: 3}
-
-
 def _narrowest(scopes: Iterable[Scope]) -> Scope:
     """Return the scope that lets no member out further than it may go.
 
-    One organisation's answer beside one user's is for that user alone. SHARED isn't
-    comparable: it knows no identities, so that mixed with others only USER is safe.
+    One organisation's answer beside one user's is for that user, and only while that user
+    is in that organisation: one who changes between two gets neither's in the other. SHARED
+    goes by no identity, but its answer may depend on all of them.
     """
     found = set(scopes)
-    if len(found) > 1 and Scope.SHARED in found:
-        return Scope.USER
-    return max(found, key=_NARROWNESS.__getitem__)
+    if len(found) == 1:
+        return found.pop()
+    found.discard(Scope.PUBLIC)
+    return found.pop() if len(found) == 1 and Scope.SHARED not in found else Scope.MEMBER
+
+
+def _union(names: Iterable[tuple[bytes, ...]]) -> tuple[bytes, ...]:
+    """Return all names that anybody keys by, in one order whoever comes first."""
+    return tuple(sorted({name for some in names for name in some}))
 
 
 def _shortest(durations: Iterable[float | None]) -> float | None:

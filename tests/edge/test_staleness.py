@@ -301,3 +301,25 @@ async def test_what_a_post_says_a_get_would_bring_is_kept() -> None:
 
         assert (reply.word, reply.body) == ("HIT", b"made")
         assert len(origin.heard) == 1
+
+
+async def test_errors_live_as_long_as_the_rules_say_for_them_and_never_like_a_success() -> None:
+    rules = """
+version: 1
+routes:
+  - {name: a, match: {path: /a/*}, cache: {ttl: 1y, scope: public, status_ttl: {404: 10s}}}
+  - {name: b, match: {path: /*}, cache: {ttl: 1y, scope: public}}
+"""
+    origin = ScriptedOrigin()
+    for path in ("/a/x", "/b/x"):
+        origin.on(path, response("404 Not Found", b"no", cache_control="max-age=1000"))
+    async with origin, gateway_before(origin, rules) as world:
+        named = [(await world.get("/a/x")).word for _ in range(2)]
+        world.pass_time(11)
+        later = await world.get("/a/x")
+        unnamed = [(await world.get("/b/x")).word for _ in range(2)]
+
+        assert named == ["MISS", "HIT"]
+        assert later.word != "HIT"
+        assert "HIT" not in unnamed
+        assert "max-age=1000" not in (later.get("cache-control") or "")

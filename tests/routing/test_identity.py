@@ -241,11 +241,14 @@ def test_partitions_are_shared_only_by_those_who_may_share(
         assert scope is other_scope
         assert scope is not Scope.USER or one.user == other.user
         assert scope is not Scope.ORG or one.org == other.org
+        assert scope is not Scope.MEMBER or (one.org, one.user) == (other.org, other.user)
 
 
 def test_what_isnt_verified_has_no_partition() -> None:
     assert partition(Scope.USER, ANONYMOUS) is None
     assert partition(Scope.ORG, ANONYMOUS) is None
+    assert partition(Scope.MEMBER, Identity(b"u", None, 0.0)) is None
+    assert partition(Scope.MEMBER, Identity(None, b"o", 0.0)) is None
     assert partition(Scope.PUBLIC, ANONYMOUS) is not None
     assert partition(Scope.SHARED, ANONYMOUS) is not None
 

@@ -38,14 +38,18 @@ def test_a_batch_is_split_into_the_paths_of_its_members(
     assert found == expected
 
 
+LIST = Route("list", "hub", LISTS)
+ROUTES = {
+    "list": LIST,
+    "more": LIST,
+    "report": Route("report", "hub", REPORTS),
+    "news": Route("news", "elsewhere", NEWS),
+}
+REST = Route("rest", "hub", OFF)
+
+
 def find(path: bytes) -> Route:
-    name = path.rpartition(b"/")[2].decode()
-    rules = {"list": LISTS, "more": LISTS, "report": REPORTS, "news": NEWS}.get(name, OFF)
-    origin = "elsewhere" if name == "news" else "hub"
-    return ROUTES.setdefault(name if name != "more" else "list", Route(name, origin, rules))
-
-
-ROUTES: dict[str, Route] = {}
+    return ROUTES.get(path.rpartition(b"/")[2].decode(), REST)
 
 
 def batch(*names: str) -> Target:
@@ -53,7 +57,7 @@ def batch(*names: str) -> Target:
 
 
 def test_a_batch_within_one_route_is_that_route() -> None:
-    assert trpc.route_of(batch("list", "more"), find) is find(b"/api/trpc/list")
+    assert trpc.route_of(batch("list", "more"), find) is LIST
 
 
 def test_a_batch_over_two_routes_holds_what_holds_for_both() -> None:
@@ -61,7 +65,7 @@ def test_a_batch_over_two_routes_holds_what_holds_for_both() -> None:
 
     assert route is not None
     assert (route.name, route.origin) == (trpc.BATCH, "hub")
-    assert route.cache == CacheRules(scope=Scope.USER, lifetime=60.0, stale_while_revalidate=30.0)
+    assert route.cache == CacheRules(scope=Scope.MEMBER, lifetime=60.0, stale_while_revalidate=30.0)
 
 
 @pytest.mark.parametrize(
@@ -89,10 +93,10 @@ def test_what_is_no_batch_has_no_batch_route() -> None:
     [
         ([Scope.PUBLIC, Scope.ORG], Scope.ORG),
         ([Scope.PUBLIC, Scope.USER], Scope.USER),
-        ([Scope.ORG, Scope.USER], Scope.USER),
-        ([Scope.PUBLIC, Scope.ORG, Scope.USER], Scope.USER),
-        ([Scope.PUBLIC, Scope.SHARED], Scope.USER),
-        ([Scope.SHARED, Scope.ORG], Scope.USER),
+        ([Scope.ORG, Scope.USER], Scope.MEMBER),
+        ([Scope.PUBLIC, Scope.ORG, Scope.USER], Scope.MEMBER),
+        ([Scope.PUBLIC, Scope.SHARED], Scope.MEMBER),
+        ([Scope.SHARED, Scope.ORG], Scope.MEMBER),
     ],
 )
 def test_a_batch_is_shared_no_further_than_its_narrowest_member(
@@ -110,6 +114,8 @@ def test_every_duration_is_the_shortest_and_every_permission_everybodys() -> Non
         immutable=True,
         status_lifetimes={404: 10.0, 410: 60.0},
         query=QueryRules(sort=True, ignore=("utm_*",)),
+        key_headers=(b"x-b",),
+        key_cookies=(b"theme",),
         stale_while_revalidate=100.0,
         stale_if_error_for=100.0,
         stale_if_error_after=1.0,
@@ -122,6 +128,7 @@ def test_every_duration_is_the_shortest_and_every_permission_everybodys() -> Non
         lifetime=50.0,
         browser_lifetime=40.0,
         status_lifetimes={404: 20.0},
+        key_headers=(b"x-a", b"x-b"),
         stale_while_revalidate=90.0,
         stale_if_error_for=200.0,
         stale_if_error_after=2.0,
@@ -134,6 +141,8 @@ def test_every_duration_is_the_shortest_and_every_permission_everybodys() -> Non
         lifetime=50.0,
         browser_lifetime=30.0,
         status_lifetimes={404: 10.0},
+        key_headers=(b"x-a", b"x-b"),
+        key_cookies=(b"theme",),
         stale_while_revalidate=90.0,
         stale_if_error_for=100.0,
         stale_if_error_after=2.0,
@@ -158,4 +167,4 @@ def test_a_duration_that_one_member_leaves_to_the_origin_is_not_guessed() -> Non
 
 def test_no_attribute_of_the_rules_is_forgotten() -> None:
     """A new attribute has to be thought of in `combined`, and then here."""
-    assert len(attributes(CacheRules)) == 14
+    assert len(attributes(CacheRules)) == 16
