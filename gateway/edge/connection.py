@@ -13,6 +13,7 @@ from gateway.edge import asking, refusal
 from gateway.edge.asked import Cacheable
 from gateway.edge.exchange import Exchange
 from gateway.edge.fast_lane import FastLane
+from gateway.edge.flight import Flight
 from gateway.edge.passes import RepeatedPass
 from gateway.edge.refreshing import Refreshes
 from gateway.edge.request_body import RequestBody
@@ -60,10 +61,10 @@ class ClientConnection(asyncio.Protocol):
     """A connection that a client opened."""
 
     __slots__ = ("_active", "_advancing", "_body", "_buffer", "_exchange",
-                 "_half_closed", "_heads", "_lane", "_lingered", "_passes", "_paused_reading",
+                 "_flight", "_heads", "_lane", "_lingered", "_passes", "_paused_reading",
                  "_refreshes", "_side_by_side",
                  "_site", "_stamp", "_state", "_transport", "_tunnel", "_upload_held", "address",
-                 "deadline", "has_room", "watched_in")  # fmt: skip
+                 "deadline", "half_closed", "has_room", "watched_in")  # fmt: skip
 
     _transport: asyncio.Transport
 
@@ -78,6 +79,7 @@ class ClientConnection(asyncio.Protocol):
         self._state = _CLOSED
         self._buffer = b""
         self._exchange: Exchange | None = None
+        self._flight: Flight | None = None
         self._body: RequestBody | None = None
         """The body that is still arriving."""
         self._tunnel: Upload | None = None
@@ -87,7 +89,7 @@ class ClientConnection(asyncio.Protocol):
         self._active: bool | None = None
         """Whether a request came since the deadline was set; None before the first."""
         self._advancing = False
-        self._half_closed = False
+        self.half_closed = False
         self.has_room = True
         self.address = b""
         self.deadline = _NEVER
@@ -146,9 +148,9 @@ class ClientConnection(asyncio.Protocol):
         if self._state is _EXCHANGING and self._body is None:
             # RFC 9112 section 9.6: it may only have closed its sending side. We find out
             # when we write.
-            assert self._exchange is not None
-            self._exchange.reply.persistent = False
-            self._half_closed = True
+            if self._exchange is not None:
+                self._exchange.reply.persistent = False
+            self.half_closed = True
             return True
         return False
 
@@ -164,6 +166,8 @@ class ClientConnection(asyncio.Protocol):
         self._tunnel = None
         if exchange is not None:
             exchange.client_left()
+        if self._flight is not None:
+            self._flight.abandon()
 
     def pause_writing(self) -> None:
         """Note that the client takes too little (called by the event loop)."""
@@ -304,12 +308,34 @@ class ClientConnection(asyncio.Protocol):
     def _pass_again(self, passed: RepeatedPass) -> None:
         """Forward a head that was forwarded just now."""
         self._state = _EXCHANGING
+        self._active = True
         self.deadline = _NEVER
+        # The log wants to know more than a flight does.
+        if not self._lane.logging:
+            now = self._site.monotonic()
+            connection = passed.pool.lend(now)
+            if connection is not None:
+                passed.forward_for(self.address)
+                flight = self._flight
+                if flight is None:
+                    flight = self._flight = Flight(self._site, self)
+                flight.begin(passed, connection, now)
+                return
+        self.exchange_for(passed).start_again(passed)
+
+    def exchange_for(self, passed: RepeatedPass) -> Exchange:
+        """Return an exchange for a repeated pass, from now on in charge of its answer."""
+        persistent = not self._site.draining and not self.half_closed
         exchange = Exchange(
-            self._site, self._refreshes, self, passed.head, passed.asked, persistent=True
+            self._site, self._refreshes, self, passed.head, passed.asked, persistent=persistent
         )
         self._exchange = exchange
-        exchange.start_again(passed)
+        return exchange
+
+    def landed(self) -> None:
+        """Note that a flight's answer is sent."""
+        if self._state is _EXCHANGING:
+            self._become_idle()
 
     def _persists(self, head: RequestHead) -> bool:
         """Return whether the connection outlives the answer (RFC 9112 section 9.3)."""
@@ -426,6 +452,8 @@ class ClientConnection(asyncio.Protocol):
         exchange, self._exchange = self._exchange, None
         if exchange is not None:
             exchange.client_left()
+        elif self._flight is not None:
+            self._flight.abandon()
         if self._state is not _CLOSED:
             self._transport.abort()
 
@@ -435,7 +463,7 @@ class ClientConnection(asyncio.Protocol):
         self._body = None
         self._buffer = b""
         site = self._site
-        if self._half_closed:
+        if self.half_closed:
             self._transport.close()
             return
         if self._transport.can_write_eof():

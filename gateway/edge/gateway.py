@@ -68,7 +68,7 @@ class Gateway:
         site = self.site
         site.draining = True
         site.heads.clear()
-        site.passes.table.clear()
+        site.passes.clear()
         # What the kernel has accepted or received already is still ours to answer: each turn
         # of the loop takes all of it in, first the connections, then their requests.
         for _ in range(_TURNS):
@@ -93,5 +93,6 @@ class Gateway:
     def reading(self) -> Reading:
         """Return all counts, as they are now."""
         self.site.heads.fold()
+        self.site.passes.fold()
         self.site.count_store()
         return self.site.counters.reading()

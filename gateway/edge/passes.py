@@ -6,7 +6,11 @@ An entry holds for the stamp it was made under, a second at most, and the table 
 it needs no eviction, and a flood of heads that never return is bounded.
 """
 
-from gateway.edge.asked import Asking
+from gateway.counters import Counters, Latencies, RequestLabels
+from gateway.edge import forwarding
+from gateway.edge.asked import Asking, Cacheable
+from gateway.origin.pool import OriginPool
+from gateway.policy.outcome import Word
 from gateway.wire.message import RequestHead, ResponseHead
 
 _MOST_HEADS = 4096
@@ -16,41 +20,64 @@ MAX_HEAD_BYTES = 4 * 1024
 class RepeatedPass:
     """One head, how it is forwarded, and how the last answer to it began."""
 
-    __slots__ = ("address", "answer_head", "asked", "before_client", "forwarded", "head", "key",
-                 "response", "stamp")  # fmt: skip
+    __slots__ = ("_address", "_before_client", "answer_head", "asked", "body_bytes", "forwarded",
+                 "head", "hits", "key", "labels", "latencies", "pool", "response",
+                 "stamp")  # fmt: skip
 
     def __init__(
         self,
         head: RequestHead,
         asked: Asking,
-        key: bytes | None,
         before_client: bytes,
+        pool: OriginPool,
+        latencies: Latencies,
         stamp: int,
     ) -> None:
+        """*before_client* is the head for the origin, up to what names the client."""
         self.head = head
         self.asked = asked
-        self.key = key
+        cached = isinstance(asked, Cacheable)
+        self.key = asked.key if isinstance(asked, Cacheable) else None
         """The cache key whose requests go side by side; None when the cache isn't asked."""
-        self.before_client = before_client
-        """The head for the origin, up to what names the client."""
-        self.address = b""
-        """The last client's..."""
+        self.pool = pool
+        self.latencies = latencies
+        word: str = Word.PASS.value if cached else Word.BYPASS.value
+        self.labels: RequestLabels = (asked.route.name, word, 2)
+        self._before_client = before_client
+        self._address = b""
         self.forwarded = b""
-        """...and the whole head that was sent for it."""
+        """The whole head for the origin, for the last client."""
         self.stamp = stamp
         """What it was made under; it holds no longer."""
         self.response: ResponseHead | None = None
         """The last answer's head, as it came; None before the first."""
         self.answer_head = b""
         """...and as it was sent on."""
+        self.hits = 0
+        """Answers sent on since they were last counted, and the bytes of their bodies."""
+        self.body_bytes = 0
+
+    def forward_for(self, address: bytes) -> bytes:
+        """Return the whole head for the origin, for a client at *address*."""
+        if self._address != address:
+            self._address = address
+            self.forwarded = self._before_client + forwarding.of_client(address, self.head.host)
+        return self.forwarded
+
+    def answered(self, head: ResponseHead, sent: bytes) -> None:
+        """Note that the origin's *head* was *sent* on so."""
+        self.response = head
+        self.answer_head = sent
+        self.labels = (*self.labels[:2], head.status // 100)
 
 
 class RepeatedPasses:
     """The table of one worker."""
 
-    __slots__ = ("_made_under", "table")
+    __slots__ = ("_counters", "_made_under", "table")
 
-    def __init__(self) -> None:
+    def __init__(self, counters: Counters) -> None:
+        self._counters = counters
         self._made_under = -1
         self.table: dict[bytes, RepeatedPass] = {}
         """What is known, by the head's bytes; look at the stamp before using it."""
@@ -59,7 +86,21 @@ class RepeatedPasses:
         """Remember *entry* for the head *raw* as long as its stamp holds."""
         if self._made_under != entry.stamp:
             self._made_under = entry.stamp
-            # Cleared in place: connections hold on to the table.
-            self.table.clear()
+            self.clear()
         if len(self.table) < _MOST_HEADS and len(raw) <= MAX_HEAD_BYTES:
             self.table[raw] = entry
+
+    def fold(self) -> None:
+        """Add the answers since the last time to the counts."""
+        counters = self._counters
+        for entry in self.table.values():
+            if entry.hits:
+                counters.requests[entry.labels] += entry.hits
+                counters.body_bytes[entry.labels] += entry.body_bytes
+                entry.hits = entry.body_bytes = 0
+
+    def clear(self) -> None:
+        """Forget every head."""
+        self.fold()
+        # In place: connections hold on to the table.
+        self.table.clear()

@@ -53,15 +53,25 @@ class Relay(Answer):
             upgrade=upgrade,
         )
         if upload is None and head.method in SAFE and upgrade is None and self.reply.persistent:
-            key = self._asked.key if isinstance(self._asked, Cacheable) else None
-            stamp = self._site.stamp.value
-            again = RepeatedPass(head, self._asked, key, before_client, stamp)
-            self._site.passes.note(raw, again)
+            site = self._site
+            latencies = site.counters.origin_latency[pool.settings.name]
+            again = RepeatedPass(
+                head, self._asked, before_client, pool, latencies, site.stamp.value
+            )
+            site.passes.note(raw, again)
             self._again = again
         self._forward(before_client + forwarding.of_client(self._client.address, head.host))
 
-    def start_again(self, again: RepeatedPass) -> None:
-        """Begin to answer a request that was forwarded just now, byte for byte."""
+    def start_again(self, again: RepeatedPass, *, repeated: bool = False) -> None:
+        """Begin to answer a request that was forwarded just now, byte for byte.
+
+        *repeated* when it was sent once already over a connection that turned out dead.
+        """
+        self.resume(again, self.started)
+        self._forward(again.forward_for(self._client.address), repeated=repeated)
+
+    def resume(self, again: RepeatedPass, started: float) -> None:
+        """Answer what was forwarded at *started* (monotonic), in the place of a flight."""
         self._again = again
         asked = again.asked
         if isinstance(asked, Bypassing):
@@ -70,17 +80,19 @@ class Relay(Answer):
             assert not isinstance(asked.verdict, Deliver | DeliverStale | Refuse)
             self._why = asked.verdict.why
             self.word = Word.PASS
-        address = self._client.address
-        if again.address != address:
-            again.address = address
-            again.forwarded = again.before_client + forwarding.of_client(address, self.head.host)
-        self._forward(again.forwarded)
+        site = self._site
+        self.started = started
+        self._requested = site.clock() - (site.monotonic() - started)
 
-    def _forward(self, head: bytes) -> None:
+    def take_over(self, request: OriginRequest) -> None:
+        """Have what is still to come by *request*."""
+        self._forwarded = request
+
+    def _forward(self, head: bytes, *, repeated: bool = False) -> None:
         site = self._site
         self._requested = site.clock()
         pool = site.pools[self.route.origin]
-        forwarded = pool.request(self.head.method, head, self._upload, self)
+        forwarded = pool.request(self.head.method, head, self._upload, self, repeated=repeated)
         if not self._over:
             self._forwarded = forwarded
 
@@ -122,8 +134,7 @@ class Relay(Answer):
         if self._over:
             return
         if self._keeping is None and reply.persistent:
-            again.response = head
-            again.answer_head = reply.head
+            again.answered(head, reply.head)
         self.take_piece(data)
         self.take_end(NONE)
 

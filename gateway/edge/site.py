@@ -59,7 +59,7 @@ class Site:
         self.stamp = Stamp(clock())
         self.memory = MemoryStore(snapshot.memory_bytes, snapshot.object_bytes)
         self.heads = RepeatedHeads(self.stamp, counters)
-        self.passes = RepeatedPasses()
+        self.passes = RepeatedPasses(counters)
         self.batches = Batches(snapshot.routes)
         self.groups = GroupInvalidations()
         self.pools = {
@@ -95,6 +95,7 @@ class Site:
         """Do what is due every second."""
         self.stamp.change(self.clock())
         self.heads.fold()
+        self.passes.fold()
         self._ticks += 1
         if self._ticks % _TICKS_BETWEEN_SWEEPS == 0:
             self.heads.forget_dead()

@@ -132,6 +132,10 @@ class OriginConnection(asyncio.Protocol):
         self._interims = 0
         self.transport.write(head)
 
+    def hand_to(self, taker: ResponseTaker) -> None:
+        """Give the rest of the response to another *taker*."""
+        self._taker = taker
+
     def write_body(self, data: bytes) -> None:
         """Send bytes of the request's body, already framed."""
         self.transport.write(data)

@@ -12,7 +12,13 @@ from collections.abc import Callable
 from gateway.background import Background
 from gateway.clock import Watch
 from gateway.counters import Counters
-from gateway.errors import OriginBusy, OriginConnectTimeout, OriginUnreachable
+from gateway.errors import (
+    ExchangeFailed,
+    GatewayError,
+    OriginBusy,
+    OriginConnectTimeout,
+    OriginUnreachable,
+)
 from gateway.origin.connection import OriginConnection, ResponseTaker
 from gateway.origin.request import OriginRequest
 from gateway.origin.settings import Endpoint, OriginSettings
@@ -53,12 +59,41 @@ class OriginPool:
         # An HTTP/1.0 client may name no host; then the endpoint's own name has to do.
         return asked_for or str(self.endpoint).encode()
 
+    def lend(self, now: float) -> OriginConnection | None:
+        """Return a kept connection for a request that can be repeated; None if there is none.
+
+        It comes back by itself: to `release` after a clean end, else to `closed`.
+        """
+        idle = self._idle
+        if idle:
+            connection = idle[-1]
+            if connection.usable and connection.idle_since >= now - _IDLE_SECONDS:
+                return idle.pop()
+        return None
+
+    def count_failure(self, error: GatewayError) -> None:
+        """Count an exchange that failed."""
+        reason = error.reason if isinstance(error, ExchangeFailed) else "truncated"
+        self.counters.origin_failures[self.settings.name][reason] += 1
+
     def request(
-        self, method: bytes, head: bytes, upload: Upload | None, taker: ResponseTaker
+        self,
+        method: bytes,
+        head: bytes,
+        upload: Upload | None,
+        taker: ResponseTaker,
+        *,
+        repeated: bool = False,
     ) -> OriginRequest:
-        """Forward a request; *taker* hears what comes back, or why nothing does."""
+        """Forward a request; *taker* hears what comes back, or why nothing does.
+
+        *repeated* when it was sent once already, over a kept connection that was dead.
+        """
         now = self.monotonic()
         request = OriginRequest(self, method, head, upload, taker, now)
+        if repeated:
+            request.repeated = True
+            request.repeatable = False
         self.submit(request, now)
         return request
 

@@ -155,6 +155,14 @@ class OriginRequest:
         connection.begin(self._method, self._head, self, upload)
         upload.attach(self)
 
+    def adopt(self, connection: OriginConnection) -> None:
+        """Go on with a request that was sent over *connection* by somebody else."""
+        self._connection = connection
+        self._phase = _HEAD
+        self.repeatable = False
+        self._watch(self._lender.settings.timeouts.first_byte)
+        connection.hand_to(self)
+
     def give_up(self, error: GatewayError) -> None:
         """Tell the taker that no complete response will come."""
         if self._phase is _OVER:

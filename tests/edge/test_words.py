@@ -232,6 +232,7 @@ routes:
         never = "private, no-cache, no-store, must-revalidate"
         assert {reply.get("cache-control") for reply in replies} == {never}
         assert len(origin.heard) == 3
+        world.gateway.reading()
         assert world.counters.requests["live", "BYPASS", 2] == 3
 
 
