@@ -6,13 +6,16 @@ import os
 import sys
 from pathlib import Path
 
+import msgspec
 import uvloop
 
-from gateway.config.build import examine
-from gateway.config.findings import render
+from gateway.config.build import examine, read
+from gateway.config.effective import values
+from gateway.config.findings import Severity, render
 from gateway.control import addresses, log
 from gateway.control.access_log import open_for_append
 from gateway.control.channel import Settings
+from gateway.control.rules_file import Judge, RulesFile
 from gateway.control.supervisor import Supervisor
 from gateway.errors import ConfigurationError
 
@@ -66,12 +69,37 @@ def run(args: argparse.Namespace) -> int:
     """Serve; return the exit status: 0 after a drain, 1 when it can't be done."""
     settings = settings_of(args)
     # Read here first, so that a mistake is told before anything is started.
-    examined = examine(Path(settings.rules), os.environ, settings.origin)
+    path = Path(settings.rules)
+    try:
+        content = read(path)
+    except OSError as error:
+        print(f"error: {path} can't be read: {error.strerror}", file=sys.stderr)
+        return 1
+    examined = examine(path, os.environ, settings.origin, content)
     if len(examined.findings):
         print(render(examined.findings), file=sys.stderr)
     if examined.snapshot is None:
         return 1
-    return serve(settings)
+    return serve(msgspec.structs.replace(settings, rules_text=content), judge)
+
+
+def judge(settings: Settings) -> list[str]:
+    """Return what the rules in *settings* say, a line for each route.
+
+    Raises:
+        ConfigurationError: they can't be used; the text lists every error with its place.
+
+    """
+    examined = examine(Path(settings.rules), os.environ, settings.origin, settings.rules_text)
+    if examined.snapshot is None:
+        raise ConfigurationError(
+            render(each for each in examined.findings if each.severity is Severity.ERROR)
+        )
+    return [
+        f"route {each.route.name}: "
+        + ", ".join(f"{held.key} {held.value}" for held in values(each) if held.place is not None)
+        for each in examined.routes
+    ]
 
 
 def settings_of(args: argparse.Namespace) -> Settings:
@@ -87,12 +115,15 @@ def settings_of(args: argparse.Namespace) -> Settings:
     )
 
 
-def serve(settings: Settings) -> int:
-    """Run the supervisor of checked rules; return the exit status."""
+def serve(settings: Settings, judge: Judge) -> int:
+    """Run the supervisor on checked rules; return the exit status.
+
+    *judge* checks what the file says later.
+    """
     try:
         _prepare(settings)
         log.configure("gateway")
-        return uvloop.run(Supervisor(settings).run(_announce))
+        return uvloop.run(Supervisor(RulesFile(settings, judge)).run(_announce))
     except ConfigurationError as error:
         print(f"gateway: {error}", file=sys.stderr)
         return 1

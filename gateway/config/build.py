@@ -47,16 +47,22 @@ class Examined:
     """Is caching under /api switched off?"""
 
 
-def load(path: Path, environ: Mapping[str, str], origin_override: str | None) -> Snapshot:
+def load(
+    path: Path,
+    environ: Mapping[str, str],
+    origin_override: str | None,
+    content: bytes | None = None,
+) -> Snapshot:
     """Return what the rules at *path* say.
 
     *origin_override*, a URL, replaces the servers of the default origin; None leaves them.
+    *content* is what was read at *path* before; None reads it now.
 
     Raises:
         ConfigurationError: the file can't be used; the text lists every error with its place.
 
     """
-    examined = examine(path, environ, origin_override)
+    examined = examine(path, environ, origin_override, content)
     if examined.snapshot is None:
         raise ConfigurationError(
             render(each for each in examined.findings if each.severity is Severity.ERROR)
@@ -64,13 +70,24 @@ def load(path: Path, environ: Mapping[str, str], origin_override: str | None) ->
     return examined.snapshot
 
 
-def examine(path: Path, environ: Mapping[str, str], origin_override: str | None) -> Examined:
-    """Read the rules at *path* and say everything there is to say about them."""
+def read(path: Path) -> bytes:
+    """Return what stands at *path*, one byte more at most than rules may have."""
+    with path.open("rb") as file:
+        return file.read(document.LARGEST_BYTES + 1)
+
+
+def examine(
+    path: Path,
+    environ: Mapping[str, str],
+    origin_override: str | None,
+    content: bytes | None = None,
+) -> Examined:
+    """Say everything there is to say about the rules at *path*; arguments as of `load`."""
     findings = Findings()
     api_passed = _api_passed(environ, findings)
     try:
-        with path.open("rb") as file:
-            content = file.read(document.LARGEST_BYTES + 1)
+        if content is None:
+            content = read(path)
     except OSError as error:
         findings.error(None, f"{path} can't be read", error.strerror)
         return Examined(findings, None, (), api_passed)

@@ -18,6 +18,7 @@ from aiohttp import web
 
 from gateway.control import metrics
 from gateway.control.addresses import Address
+from gateway.errors import ConfigurationError
 
 _log = logging.getLogger(__name__)
 
@@ -53,6 +54,8 @@ class Readiness(msgspec.Struct, frozen=True):
     restarts: int
     rules: str
     rules_loaded: datetime
+    rules_error: str | None = None
+    """Why what the rules file says by now can't be used; None when it is in force."""
 
 
 class Observed(Protocol):
@@ -64,10 +67,19 @@ class Observed(Protocol):
     async def facts(self) -> metrics.Facts:
         """Return fresh counts, within about a second."""
 
+    async def reload(self) -> bool:
+        """Take the rules file as it is now into force; False when it is in force already.
+
+        Raises ConfigurationError when it can't be used.
+        """
+
 
 class _Pages(msgspec.Struct, frozen=True):
     healthz: str = "200 while the supervisor lives"
     readyz: str = "200 while at least one worker accepts connections, else 503"
+    reload: str = msgspec.field(
+        name="-/reload", default="POST takes the rules file as it is now into force"
+    )
     metrics: str = "counts for Prometheus, summed over the workers"
 
 
@@ -88,6 +100,7 @@ class Admin:
         application.router.add_get("/healthz", self._healthz)
         application.router.add_get("/readyz", self._readyz)
         application.router.add_get("/metrics", self._metrics)
+        application.router.add_post("/-/reload", self._reload)
         self._runner = web.AppRunner(application, access_log=None, handle_signals=False)
 
     async def start(self, listening: socket.socket) -> None:
@@ -136,6 +149,22 @@ class Admin:
         return _json(
             readiness, HTTPStatus.OK if readiness.ready else HTTPStatus.SERVICE_UNAVAILABLE
         )
+
+    async def _reload(self, request: web.Request) -> web.Response:
+        if not self._loopback:
+            return _problem(
+                HTTPStatus.FORBIDDEN,
+                "rules are reloaded over a loopback address only; from elsewhere send SIGHUP "
+                "or change the file, which is watched",
+            )
+        if "Origin" in request.headers or request.headers.get("Sec-Fetch-Site", "none") != "none":
+            # A page in a browser on this machine can send this, too.
+            return _problem(HTTPStatus.FORBIDDEN, "no page may reload the rules")
+        try:
+            changed = await self._observed.reload()
+        except ConfigurationError as error:
+            return _problem(HTTPStatus.UNPROCESSABLE_ENTITY, str(error))
+        return _json({"reloaded": changed})
 
     async def _metrics(self, request: web.Request) -> web.Response:
         facts = await self._observed.facts()

@@ -22,6 +22,9 @@ class Settings(msgspec.Struct, frozen=True):
 
     rules: str
     """The path as it was typed."""
+    rules_text: bytes | None = None
+    """What was read there and found good; None reads it again. A worker that takes another's
+    place goes by the rules in force, whatever the file says by then."""
     listen: Address = Address("127.0.0.1", 8080)
     admin: Address = Address("127.0.0.1", 8081)
     workers: int = 1
@@ -55,12 +58,22 @@ class Reopen(msgspec.Struct, frozen=True, tag="reopen"):
     """Tells a worker that its access log was renamed and is to be opened anew."""
 
 
+class Reload(msgspec.Struct, frozen=True, tag="reload"):
+    """Tells a worker to go by other rules from now on."""
+
+    settings: Settings
+
+
+class Reloaded(msgspec.Struct, frozen=True, tag="reloaded"):
+    """A worker goes by the rules that it was told."""
+
+
 class Ready(msgspec.Struct, frozen=True, tag="ready"):
     """A worker accepts connections."""
 
 
 class Failed(msgspec.Struct, frozen=True, tag="failed"):
-    """A worker can't begin; *text* is for the operator."""
+    """A worker can't begin, or can't take new rules; *text* is for the operator."""
 
     text: str
 
@@ -75,8 +88,8 @@ class Told(msgspec.Struct, frozen=True, tag="told"):
     reading: Reading
 
 
-ToWorker: TypeAlias = Begin | Ask | Drain | Reopen
-FromWorker: TypeAlias = Ready | Failed | Retiring | Told
+ToWorker: TypeAlias = Begin | Ask | Drain | Reopen | Reload
+FromWorker: TypeAlias = Ready | Failed | Retiring | Told | Reloaded
 Message: TypeAlias = ToWorker | FromWorker
 
 

@@ -33,6 +33,10 @@ class Facts:
     worker_restarts: int
     rules_loaded: float
     """Epoch seconds."""
+    rules_current: bool = True
+    """Whether the rules in force are what the file says."""
+    rules_failures: int = 0
+    """Times that a change of the rules file couldn't be used."""
 
 
 def exposition(facts: Facts, accept: str) -> tuple[bytes, str]:
@@ -138,6 +142,16 @@ def _gateway(facts: Facts) -> Iterator[Metric]:
         "gateway_rules_loaded_timestamp_seconds",
         "When the rules in force were loaded, epoch seconds",
         value=facts.rules_loaded,
+    )
+    yield GaugeMetricFamily(
+        "gateway_rules_current",
+        "1 while the rules in force are what the file says, 0 while the file can't be used",
+        value=int(facts.rules_current),
+    )
+    yield CounterMetricFamily(
+        "gateway_rules_reload_failures",
+        "Changes of the rules file that couldn't be used",
+        value=facts.rules_failures,
     )
     build = GaugeMetricFamily("gateway_build_info", "Always 1; the labels tell", labels=["version"])
     build.add_metric([_version()], 1)

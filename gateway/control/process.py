@@ -16,6 +16,8 @@ from gateway.control.channel import (
     Drain,
     Failed,
     Ready,
+    Reload,
+    Reloaded,
     Reopen,
     Retiring,
     Settings,
@@ -56,6 +58,7 @@ class WorkerProcess:
         self._process = process
         self._channel = channel
         self._answer: asyncio.Future[None] | None = None
+        self._reloaded: asyncio.Future[str | None] | None = None
         self._began = time.monotonic()
         self._listening = held.spawn(self._listen(), name=f"channel to {name}")
         self._watching = held.spawn(self._watch(), name=f"end of {name}")
@@ -119,6 +122,20 @@ class WorkerProcess:
             self._channel.send(Ask())
         await asyncio.wait([self._answer], timeout=limit)
 
+    async def reload(self, settings: Settings, limit: float) -> str | None:
+        """Tell it to go by *settings*; return why it can't, None when it does.
+
+        A worker that is silent for *limit* seconds can't.
+        """
+        if self.state is not State.ACCEPTING:
+            return None
+        self._reloaded = asyncio.get_running_loop().create_future()
+        self._channel.send(Reload(settings))
+        await asyncio.wait([self._reloaded], timeout=limit)
+        if not self._reloaded.done():
+            return f"{self.name} said nothing for {limit:.0f} seconds"
+        return self._reloaded.result()
+
     def drain(self) -> None:
         """Tell it to finish what runs and end."""
         if self.state is not State.ENDED:
@@ -141,8 +158,12 @@ class WorkerProcess:
                     if self.state is State.STARTING:
                         self.state = State.ACCEPTING
                     self.settled.set()
-                case Failed(text):
+                case Failed(text) if self.state is State.STARTING:
                     self.complaint = text
+                case Failed(text):
+                    self._took_rules(text)
+                case Reloaded():
+                    self._took_rules(None)
                 case Retiring():
                     self.state = State.DRAINING
                     self.vacated.set()
@@ -160,9 +181,15 @@ class WorkerProcess:
         await self._channel.close()
         self.state = State.ENDED
         self._answered()
+        # Whoever takes its place begins with the rules in force.
+        self._took_rules(None)
         self.settled.set()
         self.vacated.set()
         self.ended.set()
+
+    def _took_rules(self, complaint: str | None) -> None:
+        if self._reloaded is not None and not self._reloaded.done():
+            self._reloaded.set_result(complaint)
 
     def _answered(self) -> None:
         if self._answer is not None and not self._answer.done():

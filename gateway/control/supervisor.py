@@ -7,6 +7,7 @@ port. The first SIGTERM or SIGINT lets running exchanges finish, the second does
 """
 
 import asyncio
+import contextlib
 import logging
 import random
 import resource
@@ -24,6 +25,7 @@ from gateway.control.admin import Admin, Readiness, Stage, WorkerStatus
 from gateway.control.channel import Settings
 from gateway.control.metrics import Facts
 from gateway.control.process import State, WorkerProcess
+from gateway.control.rules_file import RulesFile
 from gateway.counters import Reading
 from gateway.errors import ConfigurationError
 from gateway.resilience.backoff import Backoff
@@ -37,6 +39,7 @@ _BEGIN_LIMIT = 60.0
 _ANSWER_LIMIT = 1.0
 _POLL_INTERVAL = 1.0
 """What a killed worker counted since the last poll is lost; never more than this."""
+_RELOAD_LIMIT = 30.0
 _DRAIN_GRACE = 5.0
 """What a worker gets beyond its drain limit before it is killed."""
 
@@ -57,8 +60,9 @@ class Place:
 class Supervisor:
     """Runs `gateway serve` from its sockets to its exit status."""
 
-    def __init__(self, settings: Settings) -> None:
-        self.settings = settings
+    def __init__(self, rules: RulesFile) -> None:
+        self._rules = rules
+        self._reloading = asyncio.Lock()
         self._places: list[Place] = []
         self._stage = Stage.STARTING
         self._rules_loaded = time.time()
@@ -69,6 +73,11 @@ class Supervisor:
         self._stop = asyncio.Event()
         self._at_once = asyncio.Event()
 
+    @property
+    def settings(self) -> Settings:
+        """What we were asked to do, with the rules in force."""
+        return self._rules.in_force
+
     async def run(self, announce: Callable[[str], None]) -> int:
         """Serve until told to stop; *announce* gets the one line that tells we are ready.
 
@@ -78,8 +87,9 @@ class Supervisor:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._signalled, number)
-        loop.add_signal_handler(signal.SIGHUP, self._reopen)
+        loop.add_signal_handler(signal.SIGHUP, self._hung_up)
         _raise_descriptor_limit()
+        self._rules.begin()
 
         sockets = addresses.listen_shared(
             self.settings.listen, self.settings.workers, flag="--listen"
@@ -100,6 +110,7 @@ class Supervisor:
                 self._stage = Stage.SERVING
                 announce(self._ready_line(addresses.bound(admin_socket)))
                 self._held.spawn(self._poll(), name="poll of the workers' counts")
+                self._held.spawn(self._rules.watch(self._changed), name="watch of the rules")
                 await self._stop.wait()
             await self._end()
         finally:
@@ -121,6 +132,8 @@ class Supervisor:
             workers=self._accepting(),
             worker_restarts=sum(place.restarts for place in self._places),
             rules_loaded=self._rules_loaded,
+            rules_current=self._rules.error is None,
+            rules_failures=self._rules.failures,
         )
 
     def readiness(self) -> Readiness:
@@ -132,7 +145,44 @@ class Supervisor:
             restarts=sum(place.restarts for place in self._places),
             rules=self.settings.rules,
             rules_loaded=datetime.fromtimestamp(self._rules_loaded, UTC),
+            rules_error=self._rules.error,
         )
+
+    async def reload(self, *, force: bool = True) -> bool:
+        """Take the rules file as it is now into force, in all workers.
+
+        Without *force*, what hasn't changed isn't looked at; then it returns False. Raises
+        ConfigurationError when it can't be used; then everything stays as it was.
+        """
+        # One after the other: two changes in a row must not overtake one another.
+        async with self._reloading:
+            settings = await self._rules.load_again(force=force)
+            if settings is None:
+                return False
+            before = self.settings
+            # Who begins from now on begins with the new ones.
+            self._rules.in_force = settings
+            accepting = [worker for worker in self._present if worker.state is State.ACCEPTING]
+            complaints = await asyncio.gather(
+                *(worker.reload(settings, _RELOAD_LIMIT) for worker in accepting)
+            )
+            complaint = next((each for each in complaints if each is not None), None)
+            if complaint is not None:
+                self._rules.in_force = before
+                self._rules.refuse(complaint, settings.rules_text)
+                await asyncio.gather(
+                    *(worker.reload(before, _RELOAD_LIMIT) for worker in accepting)
+                )
+                raise ConfigurationError(complaint)
+            self._rules.taken()
+            self._rules_loaded = time.time()
+            _log.info("the rules of %s are in force in %d workers", before.rules, len(accepting))
+            return True
+
+    async def _changed(self, *, force: bool = False) -> None:
+        """Act on a change of the rules file; what is wrong with it has been told."""
+        with contextlib.suppress(ConfigurationError):
+            await self.reload(force=force)
 
     def _accepting(self) -> int:
         return sum(
@@ -256,10 +306,11 @@ class Supervisor:
         for place in self._places:
             place.listening.close()
 
-    def _reopen(self) -> None:
-        _log.info("SIGHUP: the access log is opened anew")
+    def _hung_up(self) -> None:
+        _log.info("SIGHUP: the access log is opened anew, the rules are read again")
         for worker in self._present:
             worker.reopen()
+        self._held.spawn(self._changed(force=True), name="reload at SIGHUP")
 
     def _ready_line(self, admin: addresses.Address) -> str:
         listen = addresses.bound(self._places[0].listening)

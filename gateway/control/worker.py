@@ -26,6 +26,8 @@ from gateway.control.channel import (
     Failed,
     Message,
     Ready,
+    Reload,
+    Reloaded,
     Reopen,
     Retiring,
     Settings,
@@ -42,6 +44,9 @@ class DataPlane(Protocol):
 
     async def start(self, listening: socket.socket) -> None:
         """Accept connections on *listening*."""
+
+    async def reload(self, settings: Settings) -> None:
+        """Go by the rules of *settings* from now on; raises ConfigurationError."""
 
     async def drain(self, limit: float) -> None:
         """Accept nothing more, let running exchanges finish for *limit* seconds, close."""
@@ -125,11 +130,25 @@ class _Serving:
     async def _listen(self) -> None:
         """Obey the supervisor until it is gone; while draining, too."""
         while (message := await self._channel.receive()) is not None:
-            self._obey(message)
+            if isinstance(message, Reload):
+                await self._reload(message.settings)
+            else:
+                self._obey(message)
         if not self._stop.is_set():
             _log.warning("the supervisor is gone; ending after what runs")
             self._asked = True
             self._stop.set()
+
+    async def _reload(self, settings: Settings) -> None:
+        try:
+            await self._plane.reload(settings)
+        except ConfigurationError as error:
+            self._channel.send(Failed(str(error)))
+        except Exception as error:
+            _log.exception("cannot take the new rules")
+            self._channel.send(Failed(f"cannot take the new rules: {log.told(error)}"))
+        else:
+            self._channel.send(Reloaded())
 
     def _obey(self, message: Message) -> None:
         match message:

@@ -1,5 +1,6 @@
 """What a worker process runs: the gateway, on the rules of its settings."""
 
+import asyncio
 import gc
 import os
 import sys
@@ -11,6 +12,7 @@ from gateway.control.access_log import AccessLogFile
 from gateway.control.channel import Settings
 from gateway.counters import Counters
 from gateway.edge.gateway import Gateway
+from gateway.edge.snapshot import Snapshot
 
 _COLLECTED_AFTER = (50_000, 50, 100)
 """Containers made and not freed, before the collector looks at the young ones, and so on.
@@ -18,14 +20,26 @@ A request leaves no cycles behind, so looking often finds nothing; and a look at
 that is stored would hold up each request meanwhile."""
 
 
-def build(settings: Settings, counters: Counters, access_log: AccessLogFile | None) -> Gateway:
+class Plane(Gateway):
+    """The gateway as a worker runs it."""
+
+    async def reload(self, settings: Settings) -> None:
+        """Go by the rules of *settings* from now on; raises ConfigurationError."""
+        # In a thread: a long file takes longer to check than a client should wait.
+        self.adopt(await asyncio.to_thread(_snapshot, settings))
+
+
+def _snapshot(settings: Settings) -> Snapshot:
+    return load(Path(settings.rules), os.environ, settings.origin, settings.rules_text)
+
+
+def build(settings: Settings, counters: Counters, access_log: AccessLogFile | None) -> Plane:
     """Return the gateway that the rules describe; raises ConfigurationError."""
-    snapshot = load(Path(settings.rules), os.environ, settings.origin)
-    gateway = Gateway(snapshot, counters, access_log)
+    plane = Plane(_snapshot(settings), counters, access_log)
     gc.collect()
     gc.freeze()
     gc.set_threshold(*_COLLECTED_AFTER)
-    return gateway
+    return plane
 
 
 if __name__ == "__main__":

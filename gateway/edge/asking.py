@@ -3,7 +3,7 @@
 Both lanes begin here, so that a fast answer and a slow one can't differ in what they decide.
 """
 
-from gateway.edge import forwarding
+from gateway.edge import forwarding, shelving
 from gateway.edge.asked import Asking, Bypassing, Cacheable
 from gateway.edge.site import Site, needs_identity
 from gateway.policy import key as keys
@@ -34,6 +34,9 @@ def ask(site: Site, head: RequestHead, *, has_body: bool) -> Asking:
     mine = keys.narrowed(mine, head.fields, rules)
     key = keys.cache_key(mine, head.host, head.target, rules.query)
     shelf = site.memory.peek(key)
+    if shelf is not None and shelf.variants[0].rules is not rules:
+        # The rules were reloaded since.
+        shelf = shelving.judge_anew(site, shelf, rules)
     verdict = reuse.decide(() if shelf is None else shelf.variants, head, rules, now)
     if isinstance(verdict, Deliver | DeliverStale) and site.groups.outdated(
         head.host, verdict.stored

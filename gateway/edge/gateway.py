@@ -63,6 +63,11 @@ class Gateway:
         self.site.watch.sweep(self.site.monotonic())
         self._timers[1:] = [loop.call_later(RESOLUTION, self._sweep)]
 
+    def adopt(self, snapshot: Snapshot) -> None:
+        """Go by *snapshot* from now on; what is being answered ends as it began."""
+        self.site.adopt(snapshot)
+        self._refreshes.fetches.side_by_side.clear()
+
     async def drain(self, limit: float) -> None:
         """Accept no more, let running exchanges finish for *limit* seconds, and close."""
         site = self.site

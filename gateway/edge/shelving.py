@@ -5,6 +5,7 @@ from gateway.policy import storing
 from gateway.policy.age import Arrival
 from gateway.policy.rules import CacheRules
 from gateway.policy.stored import StoredResponse
+from gateway.storage.interface import Shelf
 from gateway.wire.framing import Framing, Sized
 from gateway.wire.message import RequestHead, ResponseHead
 
@@ -76,6 +77,17 @@ def replace(
         return False
     site.memory.keep(key, storing.filed(_others(site, key, stored), fresh))
     return True
+
+
+def judge_anew(site: Site, shelf: Shelf, rules: CacheRules) -> Shelf | None:
+    """Return the shelf that takes the place of *shelf* under rules that have changed."""
+    judged = (storing.judged_anew(each, rules) for each in shelf.variants)
+    variants = tuple(each for each in judged if each is not None)
+    if variants:
+        site.memory.keep(shelf.key, variants)
+    else:
+        site.memory.remove(shelf.key)
+    return site.memory.peek(shelf.key)
 
 
 def discard(site: Site, key: bytes, stored: StoredResponse) -> None:

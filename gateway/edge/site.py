@@ -62,23 +62,45 @@ class Site:
         self.passes = RepeatedPasses(counters)
         self.batches = Batches(snapshot.routes)
         self.groups = GroupInvalidations()
-        self.pools = {
-            name: OriginPool(
-                settings,
-                settings.endpoints[0],
-                self.watch,
-                counters,
-                self.background,
-                time.monotonic,
-            )
-            for name, settings in snapshot.origins.items()
-        }
+        self.pools: dict[str, OriginPool] = {}
+        """By origin; those of origins that are gone stay, for requests begun before."""
+        self._open_pools(snapshot)
         self.connections: set[Drainable] = set()
         self.draining = False
         self.empty = asyncio.Event()
         """Set when the last connection has gone while draining."""
         self._ticks = 0
         self._troubles: dict[tuple[str, str], tuple[int, str]] = {}
+
+    def _open_pools(self, snapshot: Snapshot) -> None:
+        for name, settings in snapshot.origins.items():
+            known = self.pools.get(name)
+            if known is not None and known.settings == settings and not known.retired:
+                continue
+            if known is not None:
+                known.retire()
+            self.pools[name] = OriginPool(
+                settings,
+                settings.endpoints[0],
+                self.watch,
+                self.counters,
+                self.background,
+                time.monotonic,
+            )
+
+    def adopt(self, snapshot: Snapshot) -> None:
+        """Go by other rules from now on."""
+        self._open_pools(snapshot)
+        for name, pool in self.pools.items():
+            if name not in snapshot.origins:
+                pool.retire()
+        self.snapshot = snapshot
+        self.batches = Batches(snapshot.routes)
+        self.memory.resize(snapshot.memory_bytes, snapshot.object_bytes)
+        # Heads were decided on by the old rules.
+        self.heads.clear()
+        self.passes.clear()
+        self.stamp.change(self.clock())
 
     def left(self, connection: Drainable) -> None:
         """Forget a connection that has closed."""

@@ -51,6 +51,8 @@ class OriginPool:
         self._idle: list[OriginConnection] = []
         self._open = 0
         self._waiting: deque[OriginRequest] = deque()
+        self.retired = False
+        """Whether the rules name this endpoint no longer."""
 
     def authority(self, asked_for: bytes) -> bytes:
         """Return the Host to send to a client that asked for *asked_for*."""
@@ -181,6 +183,9 @@ class OriginPool:
             if request is not None:
                 request.attach(connection, now)
                 return
+        if self.retired:
+            connection.close()
+            return
         connection.idle_since = now
         self._idle.append(connection)
 
@@ -209,6 +214,11 @@ class OriginPool:
             else:
                 keep.append(connection)
         self._idle = keep
+
+    def retire(self) -> None:
+        """Keep no connections any more: the rules name this endpoint no longer."""
+        self.retired = True
+        self.close_idle()
 
     def sweep(self) -> None:
         """Close connections that were kept for too long; called now and then."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from gateway.policy.age import Arrival
 from gateway.policy.directives import ResponseDirectives
+from gateway.policy.rules import CacheRules
 from gateway.wire.fields import Fields
 
 OVERHEAD_BYTES = 1_000
@@ -33,6 +34,9 @@ class StoredResponse:
     """The request fields that Vary named, as the request for this response had them."""
     groups: tuple[bytes, ...] = ()
     """The groups that it is in, with which it is invalidated (RFC 9875)."""
+    rules: CacheRules | None = None
+    """What its lifetime was decided by; under other rules it is to be judged anew. None when
+    nobody knows."""
 
     @property
     def weight(self) -> int:

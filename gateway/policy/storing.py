@@ -4,7 +4,7 @@ Asked when a response head has arrived, and answered with what to keep it under 
 reason why not. Whether the body arrives whole is for the edge to see.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from http import HTTPStatus
 from typing import Final, Self, TypeAlias
@@ -86,6 +86,7 @@ class Store:
     """Freshness lifetime in seconds; 0 when it must be validated before its first use."""
     nominated: tuple[NominatedField, ...]
     directives: ResponseDirectives
+    rules: CacheRules | None = None
 
 
 @dataclass(slots=True)
@@ -152,7 +153,7 @@ def decide(
     if rules.scope is Scope.PUBLIC:
         nominated = _without_credentials(nominated)
     seconds = refresh.jittered(lifetime.seconds, rules.jitter, chance)
-    return Store(seconds, nominated, directives)
+    return Store(seconds, nominated, directives, rules)
 
 
 def _represents_target(request: RequestHead, response: ResponseHead) -> bool:
@@ -279,7 +280,22 @@ def keep(decision: Store, response: ResponseHead, body: bytes, arrival: Arrival)
         directives=decision.directives,
         nominated=decision.nominated,
         groups=groups.carried(response.fields),
+        rules=decision.rules,
     )
+
+
+def judged_anew(stored: StoredResponse, rules: CacheRules) -> StoredResponse | None:
+    """Return *stored* as *rules* would have it; None when they forbid it.
+
+    For rules that have changed since it was stored. Chance has no part in it.
+    """
+    directives = stored.directives
+    if not rules.enabled or forbidden(stored.status, stored.fields, directives, rules) is not None:
+        return None
+    if stored.rules == rules:
+        return replace(stored, rules=rules)
+    lifetime = freshness_lifetime(stored.status, stored.fields, directives, rules, stored.arrival)
+    return replace(stored, lifetime=lifetime.seconds, rules=rules)
 
 
 def filed(variants: tuple[StoredResponse, ...], new: StoredResponse) -> tuple[StoredResponse, ...]:

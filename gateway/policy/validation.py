@@ -149,6 +149,7 @@ def _updated(
         directives=directives,
         nominated=vary.MATCHES_NOTHING if nominated is None else nominated,
         groups=groups.carried(fields),
+        rules=rules,
     )
 
 

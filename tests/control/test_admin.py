@@ -10,6 +10,7 @@ from aiohttp import ClientSession
 from gateway.control import addresses, totals
 from gateway.control.admin import Admin, Readiness, Stage
 from gateway.control.metrics import Facts
+from gateway.errors import ConfigurationError
 
 
 class Standing:
@@ -18,6 +19,8 @@ class Standing:
     def __init__(self) -> None:
         self.stage = Stage.SERVING
         self.broken = False
+        self.reloads = 0
+        self.refusal: str | None = None
 
     def readiness(self) -> Readiness:
         ready = self.stage is Stage.SERVING
@@ -27,6 +30,12 @@ class Standing:
         if self.broken:
             raise RuntimeError("no counts today")
         return Facts(totals.nothing(), 1, 0, 0.0)
+
+    async def reload(self) -> bool:
+        self.reloads += 1
+        if self.refusal is not None:
+            raise ConfigurationError(self.refusal)
+        return True
 
 
 @pytest.fixture
@@ -45,11 +54,14 @@ async def url(standing: Standing) -> AsyncIterator[str]:
 
 
 async def answer(
-    url: str, *, method: str = "GET", host: str | None = None
+    url: str, *, method: str = "GET", host: str | None = None, origin: str | None = None
 ) -> tuple[int, str, dict[str, str]]:
+    headers = {"Host": host} if host else {}
+    if origin is not None:
+        headers["Origin"] = origin
     async with (
         ClientSession() as session,
-        session.request(method, url, headers={"Host": host} if host else {}) as response,
+        session.request(method, url, headers=headers) as response,
     ):
         return response.status, await response.text(), dict(response.headers)
 
@@ -71,7 +83,7 @@ async def test_the_index_names_every_page(url: str) -> None:
 
     assert status == 200
     assert headers["Content-Type"].startswith("application/json")
-    assert set(msgspec.json.decode(body)["pages"]) == {"healthz", "readyz", "metrics"}
+    assert set(msgspec.json.decode(body)["pages"]) == {"healthz", "readyz", "metrics", "-/reload"}
 
 
 async def test_metrics_come_as_prometheus_text(url: str) -> None:
@@ -121,3 +133,27 @@ async def test_a_failure_is_logged_and_not_shown(
     assert status == 500
     assert "no counts today" not in body
     assert "no counts today" in caplog.text
+
+
+async def test_rules_are_reloaded_by_a_post(url: str, standing: Standing) -> None:
+    status, body, _ = await answer(f"{url}/-/reload", method="POST")
+
+    assert (status, msgspec.json.decode(body)) == (200, {"reloaded": True})
+    assert standing.reloads == 1
+
+
+async def test_rules_that_cannot_be_used_are_told_to_whoever_posts(
+    url: str, standing: Standing
+) -> None:
+    standing.refusal = "rules.yaml:3:1: error: no"
+
+    status, body, _ = await answer(f"{url}/-/reload", method="POST")
+
+    assert (status, msgspec.json.decode(body)) == (422, {"error": standing.refusal})
+
+
+async def test_no_page_in_a_browser_may_reload_the_rules(url: str, standing: Standing) -> None:
+    status, _, _ = await answer(f"{url}/-/reload", method="POST", origin="http://evil.test")
+
+    assert status == 403
+    assert standing.reloads == 0

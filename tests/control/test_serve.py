@@ -59,7 +59,7 @@ def test_a_state_directory_that_cannot_be_made_is_named_with_its_flag(
     (tmp_path / "file").touch()
     settings = Settings("r.yaml", state_dir=str(tmp_path / "file" / "state"))
 
-    assert serve.serve(settings) == 1
+    assert serve.serve(settings, serve.judge) == 1
     assert capsys.readouterr().err == (
         f"gateway: cannot make the state directory {tmp_path}/file/state: Not a directory; "
         "choose another with --state-dir\n"

@@ -11,8 +11,10 @@ import socket
 from contextlib import suppress
 
 from gateway.control.access_log import AccessLogFile
+from gateway.control.channel import Settings
 from gateway.counters import Counters, Reading
 from gateway.edge.interfaces import LogEntry
+from gateway.errors import ConfigurationError
 
 
 def an_entry(target: bytes = b"/", *, agent: bytes = b"") -> LogEntry:
@@ -28,9 +30,15 @@ class SmallPlane:
         self._draining = asyncio.Event()
         self._server: asyncio.Server | None = None
         self._running: set[asyncio.Task[None]] = set()
+        self.rules: bytes | None = None
 
     async def start(self, listening: socket.socket) -> None:
         self._server = await asyncio.start_server(self._accept, sock=listening)
+
+    async def reload(self, settings: Settings) -> None:
+        if settings.rules_text is not None and settings.rules_text.startswith(b"refused"):
+            raise ConfigurationError("a worker refuses these rules")
+        self.rules = settings.rules_text
 
     async def drain(self, limit: float) -> None:
         assert self._server is not None
@@ -57,6 +65,13 @@ class SmallPlane:
             self._count(target, len(head))
             if target == b"/crash":
                 os._exit(3)
+            if target == b"/rules":
+                rules = self.rules or b""
+                writer.write(b"HTTP/1.1 200 OK\r\nconnection: close\r\n")
+                writer.write(b"content-length: %d\r\n\r\n%b" % (len(rules), rules))
+                await writer.drain()
+                writer.close()
+                return
             writer.write(b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 10\r\n\r\n")
             writer.write(b"%5d" % (os.getpid() % 100_000))
             if target in {b"/held", b"/never"}:

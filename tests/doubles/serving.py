@@ -73,6 +73,14 @@ class Serving:
                     return seen
                 await asyncio.sleep(0.02)
 
+    async def count_is(self, sample: str, value: float) -> None:
+        """Wait until a line of /metrics says *value*."""
+        async with asyncio.timeout(PATIENCE):
+            while True:
+                if await self.count(sample) == value:
+                    return
+                await asyncio.sleep(0.02)
+
     async def count(self, sample: str) -> float:
         """Return the value of one line of /metrics."""
         page = (await get(self.admin, "/metrics")).body

@@ -17,7 +17,9 @@ from tests.doubles.data_plane import SmallPlane
 def build(settings: Settings, counters: Counters, access_log: AccessLogFile | None) -> SmallPlane:
     if Path(settings.rules).read_text().startswith("bad"):
         raise ConfigurationError(f"{settings.rules}:1:1: bad rules")
-    return SmallPlane(counters, access_log)
+    plane = SmallPlane(counters, access_log)
+    plane.rules = settings.rules_text
+    return plane
 
 
 if __name__ == "__main__":

@@ -1,0 +1,122 @@
+"""The rules file as the supervisor sees it: read, judged, watched.
+
+A file that can't be used changes nothing: the rules that were good stay in force, the error
+is told once, and readiness and metrics show that the file and the rules in force differ.
+"""
+
+import asyncio
+import logging
+import os
+from collections.abc import Awaitable, Callable
+
+import msgspec
+import watchfiles
+
+from gateway.control.channel import Settings
+from gateway.errors import ConfigurationError
+
+_log = logging.getLogger(__name__)
+
+Judge = Callable[[Settings], list[str]]
+"""Checks the rules in a `Settings`; raises ConfigurationError with every error and its place.
+Returns a line for each route, saying what holds there."""
+
+LONGEST_RULES = 1024 * 1024
+_LOOK_INTERVAL_MS = 2000
+# It tells every change of every file in the folder.
+logging.getLogger("watchfiles").setLevel(logging.WARNING)
+
+
+class RulesFile:
+    """One rules file over time."""
+
+    def __init__(self, settings: Settings, judge: Judge) -> None:
+        self.in_force = settings
+        """The settings with the last rules that were good; who begins goes by them."""
+        self.error: str | None = None
+        """Why what the file says now can't be used; None when it is in force."""
+        self.failures = 0
+        """Times that a change of the file couldn't be used."""
+        self._judge = judge
+        self._refused: bytes | None = None
+        self._said: list[str] = []
+        self._saying: list[str] = []
+
+    def begin(self) -> None:
+        """Judge what is in force from the start; raises ConfigurationError."""
+        self._said = self._judge(self.in_force)
+
+    async def load_again(self, *, force: bool) -> Settings | None:
+        """Read and judge the file, off the event loop; return the new settings.
+
+        None when it says what is in force already, or what was refused already. With *force*
+        it is judged all the same: what it refers to may have changed. Raises
+        ConfigurationError for what can't be used; the same text is told once.
+        """
+        text = await asyncio.to_thread(_read, self.in_force.rules)
+        if text == self.in_force.rules_text:
+            self.error = None
+            self._refused = None
+            if not force:
+                return None
+        if text == self._refused and not force:
+            return None
+        settings = msgspec.structs.replace(self.in_force, rules_text=text)
+        try:
+            said = await asyncio.to_thread(self._judge, settings)
+        except ConfigurationError as error:
+            self.refuse(str(error), text)
+            raise
+        self._saying = said
+        return settings
+
+    def refuse(self, why: str, text: bytes | None) -> None:
+        """Note that *text* can't be used."""
+        self.error = why
+        if text is None or text != self._refused:
+            self.failures += 1
+            _log.error("the rules stay as they are: %s", why)
+        self._refused = text
+
+    def taken(self) -> None:
+        """Note that what was read last is in force everywhere."""
+        self.error = None
+        self._refused = None
+        self._tell_difference(self._saying)
+
+    def _tell_difference(self, said: list[str]) -> None:
+        """Log which routes have come, gone or changed."""
+        before, after = set(self._said), set(said)
+        for line in self._said:
+            if line not in after:
+                _log.info("rules: no longer %s", line)
+        for line in said:
+            if line not in before:
+                _log.info("rules: now %s", line)
+        self._said = said
+
+    async def watch(self, changed: Callable[[], Awaitable[None]]) -> None:
+        """Call *changed* after each change of the file, for as long as this runs.
+
+        The folder is watched, not the file: editors write a new file and rename it, and a
+        Kubernetes ConfigMap changes where a link in the folder points.
+        """
+        changes = watchfiles.awatch(
+            os.path.dirname(self.in_force.rules) or ".",  # noqa: PTH120 - as typed
+            recursive=False,
+            step=100,
+            debounce=500,
+            # Where no events come (network file systems), or one was missed, a look does it.
+            rust_timeout=_LOOK_INTERVAL_MS,
+            yield_on_timeout=True,
+        )
+        async for _ in changes:
+            await changed()
+
+
+def _read(path: str) -> bytes:
+    try:
+        with open(path, "rb") as file:  # noqa: PTH123 - as typed
+            return file.read(LONGEST_RULES + 1)
+    except OSError as error:
+        raise ConfigurationError(f"{path} can't be read: {error.strerror}") from error
