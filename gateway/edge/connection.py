@@ -4,23 +4,17 @@ Requests are answered in the order in which they came. While one is being answer
 follows it waits in a bounded buffer, and beyond that in the client.
 """
 
-import asyncio
-from enum import Enum
 from http import HTTPStatus
-from typing import cast
 
 from gateway.edge import asking, refusal
 from gateway.edge.asked import Cacheable
+from gateway.edge.client_life import EXCHANGING, IDLE, NEVER, ClientLife, State
 from gateway.edge.exchange import Exchange
-from gateway.edge.fast_lane import FastLane
 from gateway.edge.flight import Flight
 from gateway.edge.passes import RepeatedPass
-from gateway.edge.refreshing import Refreshes
 from gateway.edge.request_body import RequestBody
-from gateway.edge.site import Site
 from gateway.errors import MalformedRequest, RequestRefused
 from gateway.origin.upload import Upload
-from gateway.policy.ranges import Piece
 from gateway.policy.reuse import Deliver
 from gateway.wire import framing
 from gateway.wire.fields import elements
@@ -29,94 +23,19 @@ from gateway.wire.message import RequestHead
 
 _PIPELINE_BYTES = 64 * 1024
 """What may wait behind a request that is being answered."""
-_ROOM_BYTES = 512 * 1024
-"""What may wait for a client to take it before its origin is held back."""
-_FIRST_REQUEST_SECONDS = 1.0
-"""For a client that has just connected when the worker is told to drain."""
-_LINGER_SECONDS = 2.0
 _LINGER_BYTES = 4 * 1024 * 1024
 
 
-class State(Enum):
-    """What the connection is doing."""
-
-    IDLE = "between requests, with room to write"
-    RECEIVING = "a head is arriving"
-    FULL = "between requests, but the client takes nothing"
-    EXCHANGING = "a request is being answered"
-    TUNNEL = "bytes pass as they are"
-    LINGERING = "the last answer is sent; what still comes is thrown away"
-    CLOSED = "gone"
-
-
-# An attribute of an Enum class takes a detour of 60 ns in CPython 3.11.
-_IDLE = State.IDLE
-_EXCHANGING = State.EXCHANGING
-_FULL = State.FULL
-_CLOSED = State.CLOSED
-_NEVER = float("inf")
-
-
-class ClientConnection(asyncio.Protocol):
+class ClientConnection(ClientLife):
     """A connection that a client opened."""
 
-    __slots__ = ("_active", "_advancing", "_body", "_buffer", "_exchange",
-                 "_flight", "_heads", "_lane", "_lingered", "_passes", "_paused_reading",
-                 "_refreshes", "_side_by_side",
-                 "_site", "_stamp", "_state", "_transport", "_tunnel", "_upload_held", "address",
-                 "deadline", "half_closed", "has_room", "watched_in")  # fmt: skip
-
-    _transport: asyncio.Transport
-
-    def __init__(self, site: Site, refreshes: Refreshes, lane: FastLane) -> None:
-        self._site = site
-        self._refreshes = refreshes
-        self._side_by_side = refreshes.fetches.side_by_side
-        self._lane = lane
-        self._heads = site.heads
-        self._passes = site.passes.table
-        self._stamp = site.stamp
-        self._state = _CLOSED
-        self._buffer = b""
-        self._exchange: Exchange | None = None
-        self._flight: Flight | None = None
-        self._body: RequestBody | None = None
-        """The body that is still arriving."""
-        self._tunnel: Upload | None = None
-        self._upload_held = False
-        self._paused_reading = False
-        self._lingered = 0
-        self._active: bool | None = None
-        """Whether a request came since the deadline was set; None before the first."""
-        self._advancing = False
-        self.half_closed = False
-        self.has_room = True
-        self.address = b""
-        self.deadline = _NEVER
-        self.watched_in = 0
-
-    # What the event loop calls.
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin (called by the event loop)."""
-        # uvloop's transports implement asyncio.Transport without inheriting from it.
-        self._transport = cast("asyncio.Transport", transport)
-        transport = self._transport
-        transport.set_write_buffer_limits(high=_ROOM_BYTES)
-        peer = transport.get_extra_info("peername")
-        self.address = str(peer[0]).encode() if isinstance(peer, tuple) else b"unknown"
-        site = self._site
-        site.connections.add(self)
-        site.counters.connections_open += 1
-        site.counters.connections_accepted += 1
-        self._state = _IDLE
-        site.watch.set(self, site.monotonic() + site.snapshot.limits.idle_timeout)
+    __slots__ = ()
 
     def data_received(self, data: bytes) -> None:
         """Answer a head that is known, or look closer (called by the event loop)."""
         # Identity, not match, and no calls but the unavoidable: this runs on every hit, and
         # bench/ sees it.
-        if self._state is _IDLE:
+        if self._state is IDLE:
             entry = self._heads.young.get(data)
             if entry is None:
                 passed = self._passes.get(data)
@@ -142,76 +61,6 @@ class ClientConnection(asyncio.Protocol):
                     self._lane.log_repeated(entry, self.address)
                 return
         self._receive(data)
-
-    def eof_received(self) -> bool:
-        """Let a half-closed client have its answer (called by the event loop)."""
-        if self._state is _EXCHANGING and self._body is None:
-            # RFC 9112 section 9.6: it may only have closed its sending side. We find out
-            # when we write.
-            if self._exchange is not None:
-                self._exchange.reply.persistent = False
-            self.half_closed = True
-            return True
-        return False
-
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
-        """Let go of everything (called by the event loop)."""
-        self._state = _CLOSED
-        site = self._site
-        site.watch.discard(self)
-        site.left(self)
-        site.counters.connections_open -= 1
-        exchange, self._exchange = self._exchange, None
-        self._body = None
-        self._tunnel = None
-        if exchange is not None:
-            exchange.client_left()
-        if self._flight is not None:
-            self._flight.abandon()
-
-    def pause_writing(self) -> None:
-        """Note that the client takes too little (called by the event loop)."""
-        self.has_room = False
-        site = self._site
-        if self._state is _IDLE:
-            self._state = _FULL
-        site.watch.set(self, site.monotonic() + site.snapshot.limits.send_timeout)
-
-    def resume_writing(self) -> None:
-        """Go on (called by the event loop)."""
-        self.has_room = True
-        if self._state is _FULL:
-            self._become_idle()
-        elif self._exchange is not None:
-            self.deadline = _NEVER
-            self._exchange.room()
-
-    # Time.
-
-    def expire(self, now: float) -> None:
-        """Act on a deadline that passed."""
-        site = self._site
-        limits = site.snapshot.limits
-        match self._state:
-            case State.IDLE:
-                if self._active:
-                    # Answers from the fast lane don't touch the deadline, only this mark.
-                    self._active = False
-                    site.watch.set(self, now + limits.idle_timeout)
-                else:
-                    self._transport.close()
-            case State.RECEIVING:
-                self._refuse(MalformedRequest("the head took too long", HTTPStatus.REQUEST_TIMEOUT))
-            case State.EXCHANGING if self.has_room and self._body is not None:
-                exchange = self._exchange
-                if exchange is not None and not exchange.reply.started:
-                    exchange.upload_stalled()
-                else:
-                    self._transport.abort()
-            case State.EXCHANGING if self.has_room:
-                site.watch.set(self, now + limits.send_timeout)
-            case _:
-                self._transport.abort()
 
     # Requests.
 
@@ -248,7 +97,7 @@ class ClientConnection(asyncio.Protocol):
 
     def _advance_while_possible(self) -> None:
         limits = self._site.snapshot.limits
-        while self._buffer and (self._state is _IDLE or self._state is State.RECEIVING):
+        while self._buffer and (self._state is IDLE or self._state is State.RECEIVING):
             if self._buffer.startswith(b"\r\n"):
                 # RFC 9112 section 2.2: an empty line before a request is ignored.
                 self._buffer = self._buffer[2:]
@@ -257,12 +106,12 @@ class ClientConnection(asyncio.Protocol):
             try:
                 if head_end < 0:
                     refusal.check_unfinished(self._buffer, limits)
-                    if self._state is _IDLE:
+                    if self._state is IDLE:
                         self._state = State.RECEIVING
                         self._site.watch.set(self, self._site.monotonic() + limits.head_timeout)
                     return
                 head, self._buffer = self._buffer[: head_end + 4], self._buffer[head_end + 4 :]
-                self._state = _IDLE
+                self._state = IDLE
                 self._begin(head)
             except RequestRefused as refused:
                 self._refuse(refused)
@@ -290,8 +139,8 @@ class ClientConnection(asyncio.Protocol):
                 self._refreshes.draw(asked, asked.verdict, head, self.address)
             if self._lane.deliver(self, raw, head, asked, asked.verdict, persistent=persistent):
                 return
-        self._state = _EXCHANGING
-        self.deadline = _NEVER
+        self._state = EXCHANGING
+        self.deadline = NEVER
         exchange = Exchange(site, self._refreshes, self, head, asked, persistent=persistent)
         self._exchange = exchange
         if not has_body:
@@ -307,9 +156,9 @@ class ClientConnection(asyncio.Protocol):
 
     def _pass_again(self, passed: RepeatedPass) -> None:
         """Forward a head that was forwarded just now."""
-        self._state = _EXCHANGING
+        self._state = EXCHANGING
         self._active = True
-        self.deadline = _NEVER
+        self.deadline = NEVER
         # The log wants to know more than a flight does.
         if not self._lane.logging:
             now = self._site.monotonic()
@@ -334,7 +183,7 @@ class ClientConnection(asyncio.Protocol):
 
     def landed(self) -> None:
         """Note that a flight's answer is sent."""
-        if self._state is _EXCHANGING:
+        if self._state is EXCHANGING:
             self._become_idle()
 
     def _persists(self, head: RequestHead) -> bool:
@@ -372,7 +221,7 @@ class ClientConnection(asyncio.Protocol):
         if body.ended and self._body is body:
             self._body = None
             self._buffer = body.rest
-            self.deadline = _NEVER
+            self.deadline = NEVER
             body.upload.end()
 
     def _break_body(self, refused: RequestRefused) -> None:
@@ -386,120 +235,3 @@ class ClientConnection(asyncio.Protocol):
             self._transport.abort()
         else:
             self._refuse(refused)
-
-    def pause_upload(self) -> None:
-        """Read no more of the body for now: the origin is slower than the client."""
-        self._upload_held = True
-        self.deadline = _NEVER
-        self._pause_reading()
-
-    def resume_upload(self) -> None:
-        """Read on."""
-        if self._upload_held:
-            self._upload_held = False
-            if self._state is _EXCHANGING:
-                site = self._site
-                site.watch.set(self, site.monotonic() + site.snapshot.limits.send_timeout)
-            self._resume_reading()
-
-    def _pause_reading(self) -> None:
-        if not self._paused_reading and self._state is not _CLOSED:
-            self._paused_reading = True
-            self._transport.pause_reading()
-
-    def _resume_reading(self) -> None:
-        if self._paused_reading and self._state is not _CLOSED:
-            self._paused_reading = False
-            self._transport.resume_reading()
-
-    # What an exchange does.
-
-    def write(self, data: Piece) -> None:
-        """Send *data*; look at `has_room` before sending much."""
-        if self._state is not _CLOSED:
-            self._transport.write(data)
-
-    def write_pieces(self, pieces: list[Piece]) -> None:
-        """Send *pieces* in one go."""
-        if self._state is not _CLOSED:
-            self._transport.writelines(pieces)
-
-    def finished(self, *, persistent: bool) -> None:
-        """Note that the exchange is over and its answer sent."""
-        self._exchange = None
-        if self._state is _CLOSED:
-            return
-        if self._body is not None or not persistent or self._site.draining:
-            # An upload that was answered early: what is left of it is no request.
-            self._linger()
-            return
-        self._become_idle()
-
-    def _become_idle(self) -> None:
-        site = self._site
-        limits = site.snapshot.limits
-        if self.has_room:
-            self._state = _IDLE
-            site.watch.set(self, site.monotonic() + limits.idle_timeout)
-        else:
-            self._state = _FULL
-            site.watch.set(self, site.monotonic() + limits.send_timeout)
-        if self._paused_reading:
-            self._resume_reading()
-        if self._buffer and self._state is _IDLE:
-            self._advance()
-
-    def break_off(self) -> None:
-        """Close at once, so that what was sent isn't taken for complete."""
-        exchange, self._exchange = self._exchange, None
-        if exchange is not None:
-            exchange.client_left()
-        elif self._flight is not None:
-            self._flight.abandon()
-        if self._state is not _CLOSED:
-            self._transport.abort()
-
-    def _linger(self) -> None:
-        """Close, but let the client read the answer first (RFC 9112 section 9.6)."""
-        self._state = State.LINGERING
-        self._body = None
-        self._buffer = b""
-        site = self._site
-        if self.half_closed:
-            self._transport.close()
-            return
-        if self._transport.can_write_eof():
-            self._transport.write_eof()
-        site.watch.set(self, site.monotonic() + _LINGER_SECONDS)
-        self._resume_reading()
-
-    def drain(self) -> None:
-        """Close if nothing is being answered; else after that."""
-        if self._state is _IDLE and self._active is None:
-            # Its first request may be on its way: a client doesn't repeat that by itself.
-            site = self._site
-            site.watch.set(self, site.monotonic() + _FIRST_REQUEST_SECONDS)
-        elif self._state in (State.IDLE, State.FULL):
-            self._transport.close()
-        elif self._exchange is not None:
-            self._exchange.reply.persistent = False
-
-    # A tunnel, after 101 (Switching Protocols).
-
-    def open_tunnel(self) -> Upload:
-        """Return what the client sends from now on, which is no HTTP any more."""
-        upload = Upload(framing.UNTIL_CLOSE, self)
-        self._tunnel = upload
-        self._state = State.TUNNEL
-        self.deadline = _NEVER
-        if self._buffer:
-            upload.feed(self._buffer)
-            self._buffer = b""
-        return upload
-
-    def close_tunnel(self) -> None:
-        """Close once all is sent."""
-        self._exchange = None
-        self._tunnel = None
-        if self._state is not _CLOSED:
-            self._transport.close()

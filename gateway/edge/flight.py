@@ -62,7 +62,8 @@ class Flight:
         self._connection = connection
         self._started = now
         site.counters.exchanges_running += 1
-        site.watch.set(self, now + passed.pool.settings.timeouts.first_byte)
+        timeouts = passed.pool.settings.timeouts
+        site.watch.set(self, now + min(timeouts.first_byte, timeouts.total))
         connection.begin(passed.head.method, passed.forwarded, self, None)
 
     def abandon(self) -> None:
