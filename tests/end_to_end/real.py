@@ -48,3 +48,18 @@ async def gateway_process(
 
 async def connect(gateway: Serving) -> RawClient:
     return await RawClient.connect(gateway.listen)
+
+
+async def refuses(address: tuple[str, int]) -> None:
+    """Wait until nobody listens at *address*: workers close their sockets as they begin to drain.
+
+    What /readyz says comes earlier: the supervisor says so as it tells the workers.
+    """
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            try:
+                probe = await RawClient.connect(address)
+            except ConnectionRefusedError:
+                return
+            probe.close()
+            await asyncio.sleep(0.02)

@@ -14,6 +14,7 @@ from pathlib import Path
 import psutil
 
 from tests.doubles.client import RawClient, Reply
+from tests.end_to_end.real import refuses
 from tests.upstream.world import directory, survivors
 
 START_LIMIT = 120.0
@@ -108,6 +109,32 @@ async def test_a_person_runs_it_uses_it_ends_it_and_starts_it_again() -> None:
             assert page.status == 200
             # Seeding alone takes longer than this when the data are gone.
             assert took < 15
+
+
+async def test_a_second_ctrl_c_waits_for_no_stream_and_spoils_nothing() -> None:
+    with directory() as state:
+        async with running(state) as run:
+            stream = await RawClient.connect(run.gateway)
+            cookies = await logged_in(stream)
+            await stream.ask("/api/events", cookie=cookies)
+            await stream.head()
+            family = run.family()
+            run.process.send_signal(signal.SIGINT)
+            # The gateway drains now, and would wait for the stream for half a minute.
+            await refuses(run.gateway)
+            begun = time.monotonic()
+            status = await run.end()
+            took = time.monotonic() - begun
+            stream.close()
+
+            assert status == 0
+            assert took < 15
+            assert survivors(family) == []
+
+        async with running(state) as again:
+            page = await again.get("/")
+
+            assert page.status == 200
 
 
 async def a_page_comes_from_the_cache(run: Run) -> None:

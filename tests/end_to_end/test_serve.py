@@ -10,7 +10,7 @@ import psutil
 from tests.doubles.client import RawClient
 from tests.doubles.origin import Heard, Wire, ok, response, scripted_origin
 from tests.doubles.serving import PATIENCE, Serving
-from tests.end_to_end.real import connect, gateway_process
+from tests.end_to_end.real import connect, gateway_process, refuses
 
 MEBIBYTE = 1 << 20
 LARGE = 64 * MEBIBYTE
@@ -27,21 +27,6 @@ async def upgraded(gateway: Serving) -> RawClient:
     await client.ask("/ws", connection="Upgrade", upgrade="websocket")
     assert (await client.head()).status == 101
     return client
-
-
-async def takes_no_connection(gateway: Serving) -> None:
-    """Wait until its workers have closed their sockets, which they do as they begin to drain.
-
-    What /readyz says comes earlier: the supervisor says so as it tells the workers.
-    """
-    async with asyncio.timeout(PATIENCE):
-        while True:
-            try:
-                probe = await connect(gateway)
-            except ConnectionRefusedError:
-                return
-            probe.close()
-            await asyncio.sleep(0.02)
 
 
 async def echo(heard: Heard, wire: Wire) -> None:
@@ -134,7 +119,7 @@ async def test_after_sigterm_a_response_under_way_arrives_whole_and_the_status_i
         first = await client.reader.readexactly(5)
 
         gateway.signal(signal.SIGTERM)
-        await takes_no_connection(gateway)
+        await refuses(gateway.listen)
         go_on.set()
         rest = await client.at_end()
         client.close()
@@ -159,7 +144,7 @@ async def test_after_sigterm_an_upload_under_way_arrives_whole(tmp_path: Path) -
         await gateway.count_is("gateway_exchanges_running", 1)
 
         gateway.signal(signal.SIGTERM)
-        await takes_no_connection(gateway)
+        await refuses(gateway.listen)
         await client.send(b"-last")
         reply = await client.reply()
         rest = await client.at_end()
@@ -195,7 +180,7 @@ async def test_after_sigterm_a_websocket_lasts_until_one_side_closes_it(tmp_path
         client = await upgraded(gateway)
 
         gateway.signal(signal.SIGTERM)
-        await takes_no_connection(gateway)
+        await refuses(gateway.listen)
         await client.send(b"still here")
         echoed = await client.reader.readexactly(10)
         client.reset()
@@ -219,7 +204,7 @@ async def test_a_second_signal_breaks_off_what_never_ends(tmp_path: Path) -> Non
         event = await client.chunk()
 
         gateway.signal(signal.SIGTERM)
-        await takes_no_connection(gateway)
+        await refuses(gateway.listen)
         gateway.signal(signal.SIGTERM)
         rest = await client.at_end()
         client.close()
