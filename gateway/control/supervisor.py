@@ -176,7 +176,9 @@ class Supervisor:
                 raise ConfigurationError(complaint)
             self._rules.taken()
             self._rules_loaded = time.time()
-            _log.info("the rules of %s are in force in %d workers", before.rules, len(accepting))
+            count = len(accepting)
+            workers = "worker" if count == 1 else "workers"
+            _log.info("the rules of %s are in force in %d %s", before.rules, count, workers)
             return True
 
     async def _changed(self, *, force: bool = False) -> None:

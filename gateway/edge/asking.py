@@ -13,6 +13,8 @@ from gateway.policy.rules import CacheRules, Scope
 from gateway.routing.identity import partition
 from gateway.wire.message import RequestHead, Target
 
+_DELIVERED = (Deliver, DeliverStale)
+
 
 def ask(site: Site, head: RequestHead, *, has_body: bool) -> Asking:
     """Return what *head* asks for, at this moment."""
@@ -25,22 +27,22 @@ def ask(site: Site, head: RequestHead, *, has_body: bool) -> Asking:
         # The body of a GET has no meaning for a cache (RFC 9110 section 9.3.1), but an
         # origin may heed it: its answer must not be shared with those who sent none.
         return Bypassing(route, Forwarded.BYPASS)
-    if forwarding.upgrade(head) is not None:
+    if b"upgrade" in head.fields.index() and forwarding.upgrade(head) is not None:
         return Bypassing(route, Forwarded.BYPASS)
     now = site.clock()
     mine, until = _partition(site, head, rules, now)
     if mine is None:
         return Bypassing(route, Forwarded.BYPASS)
-    mine = keys.narrowed(mine, head.fields, rules)
+    if rules.key_headers or rules.key_cookies:
+        mine = keys.narrowed(mine, head.fields, rules)
     key = keys.cache_key(mine, head.host, head.target, rules.query)
     shelf = site.memory.peek(key)
     if shelf is not None and shelf.variants[0].rules is not rules:
         # The rules were reloaded since.
         shelf = shelving.judge_anew(site, shelf, rules)
     verdict = reuse.decide(() if shelf is None else shelf.variants, head, rules, now)
-    if isinstance(verdict, Deliver | DeliverStale) and site.groups.outdated(
-        head.host, verdict.stored
-    ):
+    # A tuple: a union of types is built anew each time, at the price of a look-up.
+    if isinstance(verdict, _DELIVERED) and site.groups.outdated(head.host, verdict.stored):
         verdict = Validate(verdict.stored, Forwarded.STALE)
     by_cookie = (
         needs_identity(rules.scope) or bool(rules.key_cookies) or b"cookie" in rules.key_headers

@@ -277,8 +277,8 @@ class ClientConnection(asyncio.Protocol):
         refusal.check_size(raw, limits)
         head = parse_request_head(raw, limits.field_count)
         body = framing.of_request(head.fields, head.minor)
-        has_body = body != framing.EMPTY
-        expectation = head.fields.get(b"expect")
+        has_body = body is not framing.EMPTY and body != framing.EMPTY
+        expectation = head.fields.index().get(b"expect")
         if expectation is not None and expectation.lower() != b"100-continue":
             raise MalformedRequest(
                 "only 100-continue can be expected", HTTPStatus.EXPECTATION_FAILED
@@ -341,9 +341,11 @@ class ClientConnection(asyncio.Protocol):
         """Return whether the connection outlives the answer (RFC 9112 section 9.3)."""
         if self._site.draining:
             return False
-        connection = head.fields.get(b"connection")
+        connection = head.fields.index().get(b"connection")
         if connection is None:
             return head.minor == 1
+        if connection == b"keep-alive":
+            return True
         options = elements(connection.lower())
         if b"close" in options:
             return False

@@ -12,14 +12,17 @@ from gateway.edge.deliver import encode_lines
 from gateway.edge.heads import COPIED_BODY_BYTES, LoggedRequest, RepeatedHead, without_cookie
 from gateway.edge.select import select, wants_range
 from gateway.edge.site import Site
-from gateway.policy import outcome
+from gateway.policy import outcome, preconditions
 from gateway.policy.age import current_age
 from gateway.policy.outcome import Word
 from gateway.policy.ranges import Piece
 from gateway.policy.refresh import early_window
 from gateway.policy.reuse import Deliver
+from gateway.policy.stored import StoredResponse
+from gateway.storage.interface import Shelf
 from gateway.wire.message import RequestHead
 
+_HIT: str = Word.HIT.value
 _MARGIN_SECONDS = 2.0
 """Prepared answers are used no closer to their end than this, because the second they are
 prepared for may be a late one; nearer to it every request is judged by the exact time."""
@@ -86,62 +89,87 @@ class FastLane:
             return False
         site = self._site
         stored = verdict.stored
-        selected = select(head, stored, asked.route.cache)
-        status = selected.status
-        length = b""
-        if selected.length is not None:
-            length = b"Content-Length: %d\r\n" % selected.length
-        body = stored.body if selected.pieces and head.method != b"HEAD" else b""
-        before_age = b"HTTP/1.1 %d %b\r\n%bX-Cache: HIT\r\n" % (
-            status,
-            selected.reason,
-            encode_lines(selected.lines),
-        )
-        target = head.target.encode()
-        logged: LoggedRequest = (
-            head.method,
-            target,
-            head.host,
-            status,
-            asked.route.origin,
-            head.fields.get(b"user-agent") or b"",
-            head.fields.get(b"referer") or b"",
-        )
-        until = min(verdict.until, asked.until)
-        if asked.route.cache.early_refresh:
-            # From then on each hit draws lots.
-            until = min(until, verdict.until - early_window(stored))
-        by_cookie = asked.by_cookie or any(name == b"cookie" for name, _ in stored.nominated)
-        entry = RepeatedHead(
-            asked.shelf,
-            stored,
-            (asked.route.name, Word.HIT.value, status // 100),
-            before_age,
-            b"%b\r\n" % length,
-            body,
-            until,
-            logged,
-            by_cookie=by_cookie,
-        )
+        shelf = asked.shelf
+        index = head.fields.index()
+        unmodified = (
+            b"if-none-match" in index or b"if-modified-since" in index
+        ) and preconditions.evaluate(head.fields, stored) is preconditions.Outcome.NOT_MODIFIED
+        prepared = shelf.prepared
+        before_age = None if prepared is None else prepared.get((id(stored), unmodified))
+        if before_age is None:
+            before_age = self._prepare(shelf, head, stored, asked, unmodified=unmodified)
+        if unmodified:
+            status, after_age, body = 304, b"\r\n", b""
+        else:
+            status = stored.status
+            after_age = b"Content-Length: %d\r\n\r\n" % len(stored.body)
+            body = b"" if head.method == b"HEAD" else stored.body
+        route = asked.route
+        labels = (route.name, _HIT, status // 100)
+        by_cookie = asked.by_cookie
+        if not by_cookie and stored.nominated:
+            by_cookie = any(name == b"cookie" for name, _ in stored.nominated)
         key = raw if by_cookie else without_cookie(raw)
-        site.heads.admit(key, entry)
-        asked.shelf.visited = True
+        wanted = site.heads.wants(key)
+        if wanted or self.logging:
+            logged: LoggedRequest = (
+                head.method,
+                head.target.encode(),
+                head.host,
+                status,
+                route.origin,
+                index.get(b"user-agent") or b"",
+                index.get(b"referer") or b"",
+            )
+            until = min(verdict.until, asked.until)
+            if route.cache.early_refresh:
+                # From then on each hit draws lots.
+                until = min(until, verdict.until - early_window(stored))
+            entry = RepeatedHead(
+                shelf, stored, labels, before_age, after_age, body, until, logged,
+                by_cookie=by_cookie,
+            )  # fmt: skip
+            if wanted:
+                site.heads.admit(key, entry)
+            if self.logging:
+                self.log_repeated(entry, client.address)
+        shelf.visited = True
         age = verdict.age
-        answer = b"%bAge: %d\r\nCache-Status: %b\r\n%b" % (
+        answer = b"%bAge: %d\r\nCache-Status: gateway; hit; ttl=%d\r\n%b" % (
             before_age,
             age,
-            outcome.cache_status(ttl=stored.lifetime - age),
-            entry.after_age,
+            stored.lifetime - age,
+            after_age,
         )
         if len(body) <= COPIED_BODY_BYTES:
             client.write(answer + body)
         else:
             client.write_pieces([answer, body])
-        site.counters.requests[entry.labels] += 1
-        site.counters.body_bytes[entry.labels] += len(body)
-        if self.logging:
-            self.log_repeated(entry, client.address)
+        counters = site.counters
+        counters.requests[labels] += 1
+        counters.body_bytes[labels] += len(body)
         return True
+
+    def _prepare(
+        self,
+        shelf: Shelf,
+        head: RequestHead,
+        stored: StoredResponse,
+        asked: Cacheable,
+        *,
+        unmodified: bool,
+    ) -> bytes:
+        """Return the head of a hit up to its Age, and keep it with the shelf."""
+        selected = select(head, stored, asked.route.cache)
+        before_age = b"HTTP/1.1 %d %b\r\n%bX-Cache: HIT\r\n" % (
+            selected.status,
+            selected.reason,
+            encode_lines(selected.lines),
+        )
+        if shelf.prepared is None:
+            shelf.prepared = {}
+        shelf.prepared[id(stored), unmodified] = before_age
+        return before_age
 
     def log_repeated(self, entry: RepeatedHead, address: bytes) -> None:
         """Write the access log's line for a hit."""

@@ -131,16 +131,21 @@ class RepeatedHeads:
         self._counters.received_bytes += end - start
         return entry
 
-    def admit(self, head: bytes, entry: RepeatedHead) -> None:
-        """Keep *entry* for *head* if it comes for the second time."""
+    def wants(self, head: bytes) -> bool:
+        """Return whether *head* comes for the second time, at least."""
         if len(head) > MAX_HEAD_BYTES:
-            return
+            return False
         mark = hash(head)
-        if mark not in self._strangers:
-            if len(self._strangers) >= _REMEMBERED_STRANGERS:
-                self._strangers.clear()
-            self._strangers.add(mark)
-            return
+        strangers = self._strangers
+        if mark in strangers:
+            return True
+        if len(strangers) >= _REMEMBERED_STRANGERS:
+            strangers.clear()
+        strangers.add(mark)
+        return False
+
+    def admit(self, head: bytes, entry: RepeatedHead) -> None:
+        """Keep *entry* for *head*, which is wanted."""
         entry.head_bytes = len(head)
         copied = entry.body_bytes if entry.body_bytes <= COPIED_BODY_BYTES else 0
         entry.weight = len(head) + 2 * len(entry.before_age) + copied + 1000

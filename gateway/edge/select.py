@@ -44,7 +44,7 @@ def select(head: RequestHead, stored: StoredResponse, rules: CacheRules) -> Sele
 
 def wants_range(head: RequestHead) -> bool:
     """Return whether *head* asks for a part; a Range means nothing but in a GET."""
-    return head.method == b"GET" and b"range" in head.fields
+    return b"range" in head.fields.index() and head.method == b"GET"
 
 
 def _lines(fields: Fields, stored: StoredResponse, rules: CacheRules) -> tuple[FieldLine, ...]:

@@ -18,7 +18,7 @@ class Shelf:
     before using it, and sets `visited` after.
     """
 
-    __slots__ = ("bytes", "key", "live", "newer", "older", "variants", "visited")
+    __slots__ = ("bytes", "key", "live", "newer", "older", "prepared", "variants", "visited")
 
     def __init__(self, key: bytes, variants: tuple[StoredResponse, ...], size: int) -> None:
         self.key = key
@@ -30,6 +30,9 @@ class Shelf:
         """False once evicted, removed or replaced; it never becomes True again."""
         self.visited = False
         """Used since the eviction's hand last came by."""
+        self.prepared: dict[tuple[int, bool], bytes] | None = None
+        """What whoever delivers from here has prepared; it lasts as long as the shelf. None
+        before the first delivery."""
         # Its neighbours in the order of eviction are set while it stands there, and only
         # then: links that stayed would hold dead shelves in memory.
         self.newer: Shelf

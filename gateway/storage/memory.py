@@ -15,8 +15,9 @@ from gateway.storage.interface import Shelf
 # Measured as 231 to 261 bytes under CPython 3.11, depending on how full the dict is.
 # Together with `StoredResponse.weight`, 100,000 objects of 1 KB take 0.89 of what is
 # counted, in resident memory: `python -m bench.weight`.
-SHELF_BYTES = 300
-"""What a shelf takes besides its variants: itself, its key's header, tuple and dict entry."""
+SHELF_BYTES = 1000
+"""What a shelf takes besides its variants: itself, its key's header, tuple and dict entry are
+300; what is prepared for its deliveries takes another 600 to 800."""
 
 
 class MemoryStore:

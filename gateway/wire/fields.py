@@ -50,7 +50,8 @@ class Fields:
 
     def get(self, name: bytes) -> bytes | None:
         """Return the combined value under the lower-case *name*; None when absent."""
-        return self.index().get(name)
+        index = self._index
+        return (self.index() if index is None else index).get(name)
 
     def every(self, name: bytes) -> list[bytes]:
         """Return the value of each line under the lower-case *name*, in order."""
