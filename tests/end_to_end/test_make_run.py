@@ -14,6 +14,7 @@ from pathlib import Path
 import psutil
 
 from tests.doubles.client import RawClient, Reply
+from tests.end_to_end.real import refuses
 from tests.upstream.world import directory, survivors
 
 START_LIMIT = 120.0
@@ -90,6 +91,7 @@ async def test_a_person_runs_it_uses_it_ends_it_and_starts_it_again() -> None:
             await an_api_call_is_cached_for_one_organization(run)
             await what_is_never_cached_never_is(run)
             await a_static_file_lives_long(run)
+            await a_change_is_heard_while_it_happens(run)
             await the_admin_port_tells(run)
             family = run.family()
             names = {each.name() for each in family}
@@ -109,6 +111,32 @@ async def test_a_person_runs_it_uses_it_ends_it_and_starts_it_again() -> None:
             assert took < 15
 
 
+async def test_a_second_ctrl_c_waits_for_no_stream_and_spoils_nothing() -> None:
+    with directory() as state:
+        async with running(state) as run:
+            stream = await RawClient.connect(run.gateway)
+            cookies = await logged_in(stream)
+            await stream.ask("/api/events", cookie=cookies)
+            await stream.head()
+            family = run.family()
+            run.process.send_signal(signal.SIGINT)
+            # The gateway drains now, and would wait for the stream for half a minute.
+            await refuses(run.gateway)
+            begun = time.monotonic()
+            status = await run.end()
+            took = time.monotonic() - begun
+            stream.close()
+
+            assert status == 0
+            assert took < 15
+            assert survivors(family) == []
+
+        async with running(state) as again:
+            page = await again.get("/")
+
+            assert page.status == 200
+
+
 async def a_page_comes_from_the_cache(run: Run) -> None:
     first = await run.get("/")
     second = await run.get("/")
@@ -120,17 +148,22 @@ async def a_page_comes_from_the_cache(run: Run) -> None:
     assert "max-age=3600" in (second.get("cdn-cache-control") or "")
 
 
-async def an_api_call_is_cached_for_one_organization(run: Run) -> None:
-    client = await RawClient.connect(run.gateway)
+async def logged_in(client: RawClient) -> str:
+    """Return the cookies of a demo user."""
     await client.send(
         b"POST /api/auth/login HTTP/1.1\r\nHost: hub.test\r\nContent-Type: application/json\r\n"
         b"Content-Length: %d\r\n\r\n%b" % (len(LOGIN), LOGIN)
     )
     login = await client.reply()
     assert (login.status, login.word) == (200, "BYPASS")
-    cookies = "; ".join(
+    return "; ".join(
         value.partition(";")[0] for name, value in login.fields if name.lower() == "set-cookie"
     )
+
+
+async def an_api_call_is_cached_for_one_organization(run: Run) -> None:
+    client = await RawClient.connect(run.gateway)
+    cookies = await logged_in(client)
 
     words = [
         (await client.get("/api/trpc/insight.getIssues", cookie=cookies)).word for _ in range(3)
@@ -162,6 +195,50 @@ async def a_static_file_lives_long(run: Run) -> None:
     assert (first.status, first.word, second.word) == (200, "MISS", "HIT")
     assert "max-age=31536000" in (second.get("cache-control") or "")
     assert "immutable" in (second.get("cache-control") or "")
+
+
+async def a_change_is_heard_while_it_happens(run: Run) -> None:
+    writer, events, socket = [await RawClient.connect(run.gateway) for _ in range(3)]
+    cookies = await logged_in(writer)
+    await events.ask("/api/events", cookie=cookies)
+    await socket.ask(
+        "/api/ws",
+        cookie=cookies,
+        connection="Upgrade",
+        upgrade="websocket",
+        sec_websocket_version="13",
+        sec_websocket_key="dGhlIHNhbXBsZSBub25jZQ==",
+    )
+    stream, switched = await events.head(), await socket.head()
+    greeting = await events.chunk()
+
+    change = json.dumps({"name": "Renamed"}).encode()
+    await writer.send(
+        b"PATCH /api/projects/1 HTTP/1.1\r\nHost: hub.test\r\nContent-Type: application/json\r\n"
+        b"Cookie: %b\r\nContent-Length: %d\r\n\r\n%b" % (cookies.encode(), len(change), change)
+    )
+    changed = await writer.reply()
+    event = await events.chunk()
+    # A text message in one frame, shorter than 126 bytes (RFC 6455 section 5.2).
+    kind, length = await socket.reader.readexactly(2)
+    message = await socket.reader.readexactly(length)
+    # A mere close would leave two exchanges that Ctrl-C waits for.
+    for client in (writer, events, socket):
+        client.reset()
+
+    assert (changed.status, changed.word) == (200, "BYPASS")
+    assert (stream.status, stream.word, stream.get("content-type")) == (
+        200,
+        "PASS",
+        "text/event-stream; charset=utf-8",
+    )
+    assert b": connected" in greeting
+    assert event.startswith(b"event: project.updated\n")
+    # The answer to that very key in RFC 6455 section 1.3: the handshake passed unchanged.
+    accepted = switched.get("sec-websocket-accept")
+    assert (switched.status, accepted) == (101, "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=")
+    assert kind == 0x81
+    assert json.loads(message)["kind"] == "project.updated"
 
 
 async def the_admin_port_tells(run: Run) -> None:
