@@ -191,9 +191,15 @@ async def run(plan: Plan) -> int:
     """Run both until a signal or the end of one; return the exit status."""
     stop = asyncio.Event()
     hurry = asyncio.Event()
+    children: list[Child] = []
 
     def signalled() -> None:
-        (hurry if stop.is_set() else stop).set()
+        if stop.is_set():
+            hurry.set()
+            return
+        stop.set()
+        if children:
+            print("\nending; Ctrl-C again ends it at once", flush=True)
 
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -201,7 +207,6 @@ async def run(plan: Plan) -> int:
     for place in plan.places:
         check(place)
 
-    children: list[Child] = []
     serving = asyncio.ensure_future(_serve(plan, children))
     stopped = asyncio.ensure_future(stop.wait())
     try:

@@ -55,8 +55,9 @@ class Client(Protocol):
 class Answer:
     """One request of one client, and what is sent for it."""
 
-    __slots__ = ("_asked", "_client", "_collapsed", "_over", "_site", "_upload", "_why", "error",
-                 "head", "reply", "route", "started", "word")  # fmt: skip
+    __slots__ = ("_asked", "_client", "_collapsed", "_over", "_site", "_upload", "_why",
+                 "endless", "error", "head", "reply", "route", "started",
+                 "word")  # fmt: skip
 
     # Set by `Exchange.__init__`, in one go: three initialisers cost a microsecond more.
     _site: Site
@@ -67,6 +68,8 @@ class Answer:
     _over: bool
     _upload: Upload | None
     head: RequestHead
+    endless: bool
+    """Whether the answer is a stream of events: then a client that closes has left."""
     route: Route
     reply: Reply
     started: float
@@ -101,6 +104,8 @@ class Answer:
                 length = _announced_length(head.fields)
         else:
             length = None
+        kind = head.fields.get(b"content-type")
+        self.endless = kind is not None and kind.startswith(b"text/event-stream")
         lines = forwarding.response_lines(fields, head.minor)
         self._start(head.status, head.reason, lines, length, self._cache_status(head.status, kept))
 

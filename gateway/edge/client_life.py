@@ -115,8 +115,12 @@ class ClientLife(asyncio.Protocol):
         if self._state is EXCHANGING and self._body is None:
             # RFC 9112 section 9.6: it may only have closed its sending side. We find out
             # when we write.
-            if self._exchange is not None:
-                self._exchange.reply.persistent = False
+            exchange = self._exchange
+            if exchange is not None:
+                if exchange.endless:
+                    # Whoever closes a stream of events is gone; the next may be long in coming.
+                    return False
+                exchange.reply.persistent = False
             self.half_closed = True
             return True
         return False

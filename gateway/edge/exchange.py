@@ -56,6 +56,7 @@ class Exchange(Relay):
         self._over = False
         self._upload = None
         self.head = head
+        self.endless = False
         self.route = asked.route
         self.reply = Reply(client, persistent=persistent)
         self.started = site.monotonic()

@@ -247,3 +247,25 @@ async def test_a_write_answered_early_ends_the_connection_after_its_answer() -> 
         assert (reply.status, reply.body) == (401, b"no")
         assert reply.get("connection") == "close"
         assert await client.at_end() == b""
+
+
+async def test_a_client_that_closes_a_stream_of_events_is_gone() -> None:
+    left = asyncio.Event()
+
+    async def events(heard: Heard, wire: Wire) -> None:
+        await wire.send(
+            b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-store\r\n"
+            b"Transfer-Encoding: chunked\r\n\r\n6\r\ndata:1\r\n"
+        )
+        await wire.gone()
+        left.set()
+
+    async with scripted_origin(a=events) as origin, gateway_before(origin) as world:
+        client = await world.connect()
+        await client.ask("/a")
+        await client.head()
+        await client.chunk()
+        client.writer.write_eof()
+        await asyncio.wait_for(left.wait(), 5)
+
+        assert world.counters.exchanges_running == 0

@@ -229,7 +229,7 @@ async def a_change_is_heard_while_it_happens(run: Run) -> None:
     assert (changed.status, changed.word) == (200, "BYPASS")
     assert (stream.status, stream.word, stream.get("content-type")) == (
         200,
-        "PASS",
+        "BYPASS",
         "text/event-stream; charset=utf-8",
     )
     assert b": connected" in greeting
