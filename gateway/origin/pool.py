@@ -131,9 +131,9 @@ class OriginPool:
             self._queue(request)
 
     def _queue(self, request: OriginRequest) -> None:
-        # Who gave up takes no place; all wait equally long, so the first give up first.
-        while self._waiting and self._waiting[0].over:
-            self._waiting.popleft()
+        if len(self._waiting) >= self.settings.max_waiting:
+            # Who gave up or whose client left takes no place.
+            self._waiting = deque(each for each in self._waiting if not each.over)
         if len(self._waiting) >= self.settings.max_waiting:
             request.give_up(OriginBusy("every connection is in use and the queue is full"))
             return

@@ -121,6 +121,9 @@ class RawClient:
     def reset(self) -> None:
         """Go so that the other side notices: a mere close may have been half of one."""
         connection = self.writer.get_extra_info("socket")
+        if connection is None:
+            # The other side was quicker.
+            return
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.writer.transport.abort()
 
