@@ -17,6 +17,12 @@ _DIGITS = re.compile(rb"[0-9]{1,18}")
 _CODING = re.compile(rb"(?!chunked[ \t;])[!#$%&'*+\-.^_`|~0-9a-z]+(?:[ \t]*;[\x20-\x7e]*)?")
 """A transfer coding in lower case; chunked has no parameters."""
 
+_REGISTERED = frozenset(
+    {b"chunked", b"compress", b"deflate", b"gzip", b"identity", b"trailers", b"x-compress",
+     b"x-gzip"}
+)  # fmt: skip
+"""The names in the registry of transfer codings (section 7.3)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Sized:
@@ -94,14 +100,30 @@ def of_response(method: bytes, status: int, fields: Fields, minor: int) -> Frami
         if len(values) != 1 or not _DIGITS.fullmatch(number := values.pop()):
             raise MalformedMessage("Content-Length is no plain number, or two that differ")
         size = int(number)
-    if coding is not None and (minor == 0 or coding.lower() != b"chunked"):
+    chunked = coding is not None and coding.lower() == b"chunked"
+    if coding is not None and (minor == 0 or not (chunked or _is_made_up(coding.lower()))):
         # Passed on without its Transfer-Encoding, such a body would be taken for content.
         raise MalformedMessage("a transfer coding besides chunked, or chunked in HTTP/1.0")
     if method == b"HEAD" or status in (204, 304) or status < 200:
         return EMPTY
-    if coding is not None:
+    if chunked:
         return CHUNKED
     return UNTIL_CLOSE if size is None else Sized(size)
+
+
+def _is_made_up(coding: bytes) -> bool:
+    """Return whether the transfer *coding* of a response is nobody's.
+
+    Such a body ends with its connection (section 6.3). We asked for no coding, and under a
+    name that isn't registered there is none to take off: what comes is the content. What
+    looks like chunked might be read as that by somebody else.
+    """
+    return (
+        _CODING.fullmatch(coding) is not None
+        and coding not in _REGISTERED
+        and b"chunked" not in coding
+        and b";" not in coding
+    )
 
 
 _CHUNK_HEAD = re.compile(rb"([0-9A-Fa-f]{1,15})(?:[ \t]*;[\t -~\x80-\xff]*)?")

@@ -165,6 +165,9 @@ def test_a_requests_fields_say_where_its_body_ends(fields: bytes, framed: Framin
         pytest.param(b"GET", b"1.1 200", b"Content-Length: 5,5 , 5\r\n", Sized(5), id="agreeing"),
         pytest.param(b"GET", b"1.1 200", b"Transfer-Encoding: Chunked\r\n", CHUNKED, id="chunked"),
         pytest.param(b"GET", b"1.1 200", b"", UNTIL_CLOSE, id="until-close"),
+        pytest.param(
+            b"GET", b"1.1 200", b"Transfer-Encoding: Foo\r\n", UNTIL_CLOSE, id="made-up-coding"
+        ),
         pytest.param(b"GET", b"1.0 200", b"", UNTIL_CLOSE, id="until-close-http-1.0"),
         pytest.param(b"HEAD", b"1.1 200", b"Content-Length: 5\r\n", EMPTY, id="head"),
         pytest.param(b"HEAD", b"1.1 200", b"Transfer-Encoding: chunked\r\n", EMPTY, id="head-ch"),
@@ -181,6 +184,24 @@ def test_method_status_and_fields_say_where_a_responses_body_ends(
     raw = b"HTTP/" + first + b" X\r\n" + fields + b"\r\n"
 
     assert read_response(raw, method)[1] == framed
+
+
+@pytest.mark.parametrize(
+    "coding",
+    [
+        b"gzip",
+        b"x-gzip",
+        b"foo, chunked",
+        b"chunked, foo",
+        b"foo, bar",
+        b"xchunked",
+        b"foo;a=b",
+        b"",
+    ],
+)
+def test_a_coding_under_which_the_content_may_be_hidden_is_refused(coding: bytes) -> None:
+    with pytest.raises(MalformedMessage):
+        framing.of_response(b"GET", 200, Fields.of((b"Transfer-Encoding", coding)), 1)
 
 
 @pytest.mark.parametrize("method", [b"GET", b"HEAD"])
