@@ -11,6 +11,7 @@ from gateway.policy import reuse
 from gateway.policy.reuse import Deliver, DeliverStale, Forwarded, Validate
 from gateway.policy.rules import CacheRules, Scope
 from gateway.routing.identity import partition
+from gateway.routing.route import Route
 from gateway.wire.message import RequestHead, Target
 
 _DELIVERED = (Deliver, DeliverStale)
@@ -18,7 +19,7 @@ _DELIVERED = (Deliver, DeliverStale)
 
 def ask(site: Site, head: RequestHead, *, has_body: bool) -> Asking:
     """Return what *head* asks for, at this moment."""
-    route = site.batches.route(head.method, head.target)
+    route = site.batches.route(head.method, head.target, head)
     rules = route.cache
     why = reuse.bypasses(head, rules)
     if why is not None:
@@ -35,6 +36,8 @@ def ask(site: Site, head: RequestHead, *, has_body: bool) -> Asking:
         return Bypassing(route, Forwarded.BYPASS)
     if rules.key_headers or rules.key_cookies:
         mine = keys.narrowed(mine, head.fields, rules)
+    if route.divides_key:
+        mine = _divided(mine, route)
     key = keys.cache_key(mine, head.host, head.target, rules.query)
     shelf = site.memory.peek(key)
     if shelf is not None and shelf.variants[0].rules is not rules:
@@ -45,7 +48,10 @@ def ask(site: Site, head: RequestHead, *, has_body: bool) -> Asking:
     if isinstance(verdict, _DELIVERED) and site.groups.outdated(head.host, verdict.stored):
         verdict = Validate(verdict.stored, Forwarded.STALE)
     by_cookie = (
-        needs_identity(rules.scope) or bool(rules.key_cookies) or b"cookie" in rules.key_headers
+        needs_identity(rules.scope)
+        or bool(rules.key_cookies)
+        or b"cookie" in rules.key_headers
+        or site.snapshot.routes.looks_at_cookies
     )
     return Cacheable(route, key, shelf, verdict, until, by_cookie)
 
@@ -59,17 +65,25 @@ def _partition(
     return partition(rules.scope, identity), identity.expires
 
 
+def _divided(mine: bytes, route: Route) -> bytes:
+    """Return the partition *mine* for what *route* alone stores; injective, as `narrowed`."""
+    name = route.name.encode("utf-8")
+    return b"\r%d:%b%b" % (len(name), name, mine)
+
+
 def key_of(site: Site, head: RequestHead, target: Target) -> bytes | None:
     """Return the key under which *target* would be looked up for whoever sent *head*.
 
     None when nothing can be stored for it. This is how an unsafe request finds what it
     made wrong (RFC 9111 section 4.4).
     """
-    route = site.batches.route(b"GET", target)
+    route = site.batches.route(b"GET", target, head)
     if not route.cache.enabled:
         return None
     mine, _ = _partition(site, head, route.cache, site.clock())
     if mine is None:
         return None
     mine = keys.narrowed(mine, head.fields, route.cache)
+    if route.divides_key:
+        mine = _divided(mine, route)
     return keys.cache_key(mine, head.host, target, route.cache.query)

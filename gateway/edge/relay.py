@@ -195,7 +195,7 @@ class Relay(Answer):
         site = self._site
         key = asking.key_of(site, self.head, self.head.target)
         if key is not None:
-            route = site.batches.route(b"GET", self.head.target)
+            route = site.batches.route(b"GET", self.head.target, self.head)
             arrival = arrived(head.fields, self._requested, site.clock())
             self._keeping = shelving.consider(site, self.head, head, body, route.cache, arrival)
             self._kept_under = key

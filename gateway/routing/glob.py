@@ -64,3 +64,18 @@ def segment_matcher(segment: bytes) -> re.Pattern[bytes]:
     # ever tried again, and no path is slow to match.
     found = b"".join(b"(?>[^/]*?%b)" % part for part in middle)
     return re.compile(b"%b%b[^/]*%b" % (first, found, last))
+
+
+def matches(pattern: str, path: bytes) -> bool:
+    """Return whether the normalised *pattern* matches the normalised *path*."""
+    return _matcher(pattern).fullmatch(path) is not None
+
+
+@lru_cache(maxsize=4096)
+def _matcher(pattern: str) -> re.Pattern[bytes]:
+    segments, goes_on = split(pattern)
+    parts = [
+        segment_matcher(segment).pattern if b"*" in segment else re.escape(segment)
+        for segment in segments
+    ]
+    return re.compile(b"/".join(parts) + (b"(?:/.*)?" if goes_on else b""), re.DOTALL)

@@ -3,6 +3,28 @@
 from dataclasses import dataclass
 
 from gateway.policy.rules import CacheRules
+from gateway.routing.access import AccessList
+from gateway.routing.answers import Redirect, Respond, Rewrite
+from gateway.routing.changes import UNCHANGED, FieldChanges
+from gateway.routing.conditions import Conditions
+
+
+@dataclass(frozen=True, slots=True)
+class RouteTimeouts:
+    """How long a route waits, in seconds; None leaves the origin's own limit."""
+
+    first_byte: float | None = None
+    between_bytes: float | None = None
+    total: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Override:
+    """What a route keeps although RFC 9111 says not to, and why that is right here."""
+
+    words: frozenset[str]
+    """Of ``no-store``, ``private`` and ``set-cookie``."""
+    because: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,3 +44,33 @@ class Route:
     """``trpc`` where requests may come in batches; None for plain requests."""
     line: int = 0
     """Where it stands in its file; 0 for the route that is implied."""
+    when: Conditions | None = None
+    """What else a request must have; None asks for nothing."""
+    answer: Respond | Redirect | None = None
+    """What is answered without the origin; None asks the origin."""
+    rewrite: Rewrite | None = None
+    request_fields: FieldChanges = UNCHANGED
+    """Made to what the origin is sent."""
+    response_fields: FieldChanges = UNCHANGED
+    """Made to what the client is sent, stored or not."""
+    access: tuple[AccessList, ...] = ()
+    """All of them must admit the client; else 403."""
+    body_limit: int | None = None
+    """The most bytes of a request's body, beyond which it is 413; None is without limit."""
+    timeouts: RouteTimeouts | None = None
+    groups: tuple[str, ...] = ()
+    """Templates of the groups of its responses, see `templates.py`."""
+    override: Override | None = None
+
+    @property
+    def divides_key(self) -> bool:
+        """Whether another route may take the same target from a request with other fields.
+
+        Then what each of them stores must be kept apart, by its name.
+        """
+        return self.when is not None and self.when.by_fields
+
+    @property
+    def wins(self) -> bool:
+        """Whether it comes before all that cache, wherever it stands."""
+        return not self.cache.enabled and self.answer is None

@@ -7,14 +7,17 @@ reach around a route. What the routes say together is pure arithmetic on their r
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
 from gateway.policy.rules import CacheRules, Heuristic, QueryRules, Scope
+from gateway.routing.access import AccessList
+from gateway.routing.conditions import Asked
 from gateway.routing.route import Route
 from gateway.routing.table import RouteTable
-from gateway.wire.message import Target
+from gateway.wire.message import RequestHead, Target
 
 MOST_MEMBERS: Final = 100
 """A longer batch isn't cached: matching it would cost more than a look-up saves."""
@@ -61,13 +64,15 @@ def route_of(target: Target, find: Callable[[bytes], Route]) -> Route | None:
         return None
     first = find(paths[0])
     if len(paths) > MOST_MEMBERS:
-        return Route(BATCH, first.origin, _OFF)
+        return _passed(first)
     routes = [find(path) for path in dict.fromkeys(paths)]
     if all(route is first for route in routes):
         return first
-    if any(route.origin != first.origin for route in routes):
-        return Route(BATCH, first.origin, _OFF)
-    return Route(BATCH, first.origin, combined([route.cache for route in routes]))
+    passed = _passed(first, routes)
+    if any(_treatment(route) != _treatment(first) or route.divides_key for route in routes):
+        return passed
+    groups = tuple(dict.fromkeys(group for route in routes for group in route.groups))
+    return replace(passed, cache=combined([route.cache for route in routes]), groups=groups)
 
 
 class Batches:
@@ -77,27 +82,88 @@ class Batches:
         self._table = table
         self.spoken = any(route.protocol == PROTOCOL for route in table.routes)
         """Whether any route speaks the protocol; else nothing is a batch."""
-        self._remembered = lru_cache(maxsize=1024)(self._route_of)
+        self._guarded = any(route.access or route.answer is not None for route in table.routes)
+        """Whether any route keeps requests from its origin: then every member is looked at."""
+        self._remembered = lru_cache(maxsize=1024)(self._plain)
 
-    def route(self, method: bytes, target: Target) -> Route:
-        """Return the route for *target*, a batch or not."""
+    def route(self, method: bytes, target: Target, head: RequestHead | None = None) -> Route:
+        """Return the route for *target*, a batch or not.
+
+        *head* is the request whose host, fields and cookies count; None has none of them.
+        """
+        table = self._table
+        if head is not None and table.looks_at_fields:
+            asked = Asked.of(head, method, target)
+            if self.spoken and target.query is not None and b"batch" in target.query:
+                batch = self._route_of(target, lambda path: table.route(replace(asked, path=path)))
+                if batch is not None:
+                    return batch
+            return table.route(asked)
         if self.spoken and target.query is not None and b"batch" in target.query:
             remembered = len(target.path) <= _MEMOISED_BYTES
-            route_of = self._remembered if remembered else self._route_of
-            batch = route_of(method, Target(target.path, target.query if not remembered else _ONE))
+            plain = self._remembered if remembered else self._plain
+            batch = plain(method, Target(target.path, target.query if not remembered else _ONE))
             if batch is not None and _is_batch(target.query):
                 return batch
-        return self._table.find(method, target.path)
+        return table.find(method, target.path)
 
-    def _route_of(self, method: bytes, target: Target) -> Route | None:
+    def _plain(self, method: bytes, target: Target) -> Route | None:
+        return self._route_of(target, lambda path: self._table.find(method, path))
+
+    def _route_of(self, target: Target, find: Callable[[bytes], Route]) -> Route | None:
         paths = members(target)
         if paths is None or len(paths) > MOST_MEMBERS:
-            found = None if paths is None else self._table.find(method, paths[0])
-            return None if found is None else Route(BATCH, found.origin, _OFF)
-        routes = [self._table.find(method, path) for path in dict.fromkeys(paths)]
+            if paths is None:
+                return None
+            guarded = [find(path) for path in dict.fromkeys(paths)] if self._guarded else []
+            return _passed(find(paths[0]), guarded)
+        routes = [find(path) for path in dict.fromkeys(paths)]
         if not any(route.protocol == PROTOCOL for route in routes):
             return None
-        return route_of(target, lambda path: self._table.find(method, path))
+        return route_of(target, find)
+
+
+def _passed(first: Route, routes: Sequence[Route] = ()) -> Route:
+    """Return the route of a batch that isn't cached, and goes where *first* says.
+
+    What any member's route keeps out stays out: a batch is no way around an access list or
+    around what the gateway answers itself.
+    """
+    answered = next((route for route in routes if route.answer is not None), None)
+    if answered is not None:
+        return replace(answered, name=BATCH)
+    return replace(
+        first,
+        name=BATCH,
+        cache=_OFF,
+        access=_admitting(routes or (first,)),
+        protocol=None,
+        paths=(),
+        methods=frozenset(),
+        line=0,
+        when=None,
+        groups=(),
+        override=None,
+    )
+
+
+def _admitting(routes: Iterable[Route]) -> tuple[AccessList, ...]:
+    """Return what must admit a client for it to see answers of all *routes*."""
+    return tuple(dict.fromkeys(each for route in routes for each in route.access))
+
+
+def _treatment(route: Route) -> tuple[object, ...]:
+    """Return what happens to a request besides caching: it can't be two things at once."""
+    return (
+        route.origin,
+        route.answer,
+        route.rewrite,
+        route.request_fields,
+        route.response_fields,
+        route.body_limit,
+        route.timeouts,
+        route.override,
+    )
 
 
 def combined(rules: Sequence[CacheRules]) -> CacheRules:
