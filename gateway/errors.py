@@ -26,6 +26,16 @@ class MalformedRequest(RequestRefused):
     """The bytes are no HTTP/1.1 request (RFC 9112 section 2.2)."""
 
 
+class BodyTooLarge(RequestRefused):
+    """A request's body is longer than its route takes."""
+
+    status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+
+    def __init__(self, limit: int) -> None:
+        """*limit* is in bytes."""
+        super().__init__(f"the body is larger than {limit} bytes")
+
+
 class MalformedMessage(GatewayError):
     """A message from an origin broke the grammar or its own framing (RFC 9112)."""
 

@@ -106,7 +106,7 @@ class Answer:
             length = None
         kind = head.fields.get(b"content-type")
         self.endless = kind is not None and kind.startswith(b"text/event-stream")
-        lines = forwarding.response_lines(fields, head.minor)
+        lines = forwarding.response_lines(fields, head.minor, self.route)
         self._start(head.status, head.reason, lines, length, self._cache_status(head.status, kept))
 
     def _start(

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from gateway.policy.reuse import Forwarded, Verdict
+from gateway.routing.answers import Respond
 from gateway.routing.route import Route
 from gateway.storage.interface import Shelf
 
@@ -29,4 +30,14 @@ class Bypassing:
     why: Forwarded
 
 
-Asking = Cacheable | Bypassing
+@dataclass(slots=True)
+class Settled:
+    """A request that the gateway answers itself."""
+
+    route: Route
+    response: Respond
+    detail: str
+    """What it is, in a word, for Cache-Status."""
+
+
+Asking = Cacheable | Bypassing | Settled

@@ -3,28 +3,34 @@
 Both lanes begin here, so that a fast answer and a slow one can't differ in what they decide.
 """
 
-from gateway.edge import forwarding, shelving
+from gateway.edge import forwarding, shelving, treatment
 from gateway.edge.asked import Asking, Bypassing, Cacheable
 from gateway.edge.site import Site, needs_identity
 from gateway.policy import key as keys
 from gateway.policy import reuse
-from gateway.policy.reuse import Deliver, DeliverStale, Forwarded, Validate
+from gateway.policy.reuse import Forwarded
 from gateway.policy.rules import CacheRules, Scope
 from gateway.routing.identity import partition
 from gateway.routing.route import Route
+from gateway.wire.framing import EMPTY, Framing
 from gateway.wire.message import RequestHead, Target
 
-_DELIVERED = (Deliver, DeliverStale)
 
+def ask(site: Site, head: RequestHead, address: bytes, body: Framing) -> Asking:
+    """Return what *head*, followed by *body*, asks for at this moment.
 
-def ask(site: Site, head: RequestHead, *, has_body: bool) -> Asking:
-    """Return what *head* asks for, at this moment."""
+    *address* is the client's. Raises RequestRefused for what its route can't take.
+    """
     route = site.batches.route(head.method, head.target, head)
+    if route.guarded:
+        settled = treatment.settled(route, head, address, body)
+        if settled is not None:
+            return settled
     rules = route.cache
     why = reuse.bypasses(head, rules)
     if why is not None:
         return Bypassing(route, why)
-    if has_body:
+    if body is not EMPTY and body != EMPTY:
         # The body of a GET has no meaning for a cache (RFC 9110 section 9.3.1), but an
         # origin may heed it: its answer must not be shared with those who sent none.
         return Bypassing(route, Forwarded.BYPASS)
@@ -40,13 +46,12 @@ def ask(site: Site, head: RequestHead, *, has_body: bool) -> Asking:
         mine = _divided(mine, route)
     key = keys.cache_key(mine, head.host, head.target, rules.query)
     shelf = site.memory.peek(key)
-    if shelf is not None and shelf.variants[0].rules is not rules:
-        # The rules were reloaded since.
+    if shelf is not None and (
+        shelf.checked != site.purges.serial or shelf.variants[0].rules is not rules
+    ):
+        # Something was purged, or the rules were reloaded since.
         shelf = shelving.judge_anew(site, shelf, rules)
     verdict = reuse.decide(() if shelf is None else shelf.variants, head, rules, now)
-    # A tuple: a union of types is built anew each time, at the price of a look-up.
-    if isinstance(verdict, _DELIVERED) and site.groups.outdated(head.host, verdict.stored):
-        verdict = Validate(verdict.stored, Forwarded.STALE)
     by_cookie = (
         needs_identity(rules.scope)
         or bool(rules.key_cookies)

@@ -10,7 +10,7 @@ whose requests go side by side (*hit-for-miss*).
 from collections import deque
 from typing import Protocol
 
-from gateway.edge import forwarding, shelving
+from gateway.edge import forwarding, shelving, treatment
 from gateway.edge.site import Site
 from gateway.errors import GatewayError, OriginSpokeNonsense
 from gateway.origin.request import OriginRequest
@@ -110,11 +110,15 @@ class Fetch:
         if self._validating is not None:
             fields = validation.conditional(self._validating, fields)
         head = forwarding.request_head(
-            self._request, fields, pool.authority(self._request.host), EMPTY
+            self._request, self._route, fields, pool.authority(self._request.host), EMPTY
         )
         host = self._request.host
         forwarded = pool.request(
-            self._request.method, head + forwarding.of_client(client, host), None, self
+            self._request.method,
+            head + forwarding.of_client(client, host),
+            None,
+            self,
+            timeouts=treatment.timeouts(self._route, pool.settings.timeouts),
         )
         if not self.ended and self.failure is None:
             self._forwarded = forwarded
@@ -192,7 +196,7 @@ class Fetch:
         self.response = head
         self.body = body
         self._keeping = shelving.consider(
-            self._site, self._request, head, body, self._route.cache, arrival
+            self._site, self._request, head, body, self._route, arrival
         )
         if self._keeping is not None:
             self._fetches.remember_together(self._key)

@@ -132,7 +132,7 @@ class ClientConnection(ClientLife):
             raise MalformedRequest(
                 "only 100-continue can be expected", HTTPStatus.EXPECTATION_FAILED
             )
-        asked = asking.ask(site, head, has_body=has_body)
+        asked = asking.ask(site, head, self.address, body)
         persistent = self._persists(head)
         if isinstance(asked, Cacheable) and isinstance(asked.verdict, Deliver):
             if asked.route.cache.early_refresh:
@@ -147,7 +147,7 @@ class ClientConnection(ClientLife):
             exchange.start(raw, None)
             return
         upload = Upload(body, self)
-        self._body = RequestBody(body, upload)
+        self._body = RequestBody(body, upload, asked.route.body_limit)
         site.watch.set(self, site.monotonic() + limits.send_timeout)
         exchange.start(raw, upload)
         if self._buffer and self._body is not None:
@@ -215,7 +215,7 @@ class ClientConnection(ClientLife):
         self.deadline = site.monotonic() + site.snapshot.limits.send_timeout
         try:
             body.feed(data)
-        except MalformedRequest as refused:
+        except RequestRefused as refused:
             self._break_body(refused)
             return
         if body.ended and self._body is body:

@@ -10,7 +10,7 @@ from typing import assert_never
 
 from gateway.edge import forwarding, shelving
 from gateway.edge.answer import Client
-from gateway.edge.asked import Asking, Bypassing, Cacheable
+from gateway.edge.asked import Asking, Bypassing, Cacheable, Settled
 from gateway.edge.collapse import Fetch
 from gateway.edge.deliver import Reply
 from gateway.edge.refreshing import Refreshes
@@ -31,6 +31,7 @@ from gateway.wire.message import RequestHead, ResponseHead
 
 _NEVER = float("inf")
 _FLUSHED_BYTES = 8 * 1024
+_NAMED = frozenset(int(status) for status in HTTPStatus)
 
 
 class Exchange(Relay):
@@ -87,6 +88,9 @@ class Exchange(Relay):
             self._why = asked.why
             self._relay(raw)
             return
+        if isinstance(asked, Settled):
+            self._settle(asked)
+            return
         match asked.verdict:
             case Deliver() as verdict:
                 self._deliver(verdict.stored, Word.HIT)
@@ -107,6 +111,17 @@ class Exchange(Relay):
                 self._relay(raw)
             case _:
                 assert_never(asked.verdict)
+
+    def _settle(self, asked: Settled) -> None:
+        """Answer without cache and origin, as the route says."""
+        response = asked.response
+        fields = self.route.response_fields.apply(response.fields)
+        reason = HTTPStatus(response.status).phrase.encode() if response.status in _NAMED else b""
+        cache_status = outcome.cache_status(detail=asked.detail, generated=True)
+        self._start(response.status, reason, fields.lines, len(response.body), cache_status)
+        self.reply.piece(response.body)
+        self.reply.end(NONE)
+        self._finish()
 
     def _deliver_stale(self, asked: Cacheable, verdict: DeliverStale) -> None:
         """Answer with what is no longer fresh, and see to it that something new comes."""
@@ -173,7 +188,7 @@ class Exchange(Relay):
         asked = self._asked
         if isinstance(asked, Cacheable) and asked.shelf is not None:
             asked.shelf.visited = True
-        selected = select(self.head, stored, self.route.cache)
+        selected = select(self.head, stored, self.route)
         now = self._site.clock()
         age = current_age(stored.arrival, now)
         lines = (*selected.lines, line(b"Age", b"%d" % age))
@@ -252,7 +267,7 @@ class Exchange(Relay):
             if wants_range(self.head) and response.status == 200:
                 # Which part, and whether there is such a part, shows once all of it is there.
                 return
-            selected = select(self.head, preview, rules)
+            selected = select(self.head, preview, self.route)
             if selected.status == 304:
                 self._leave()
                 cache_status = self._cache_status(response.status, preview)

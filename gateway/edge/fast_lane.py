@@ -50,9 +50,12 @@ class FastLane:
     def renew(self, entry: RepeatedHead) -> bool:
         """Prepare *entry* for the present second; False when it has to be decided anew."""
         stamp = self._site.stamp
-        if not entry.shelf.live or entry.until < stamp.now + _MARGIN_SECONDS:
-            return False
-        if self._site.groups.outdated(entry.log[2], entry.stored):
+        shelf = entry.shelf
+        if (
+            not shelf.live
+            or entry.until < stamp.now + _MARGIN_SECONDS
+            or shelf.checked != self._site.purges.serial
+        ):
             return False
         age = current_age(entry.stored.arrival, stamp.now)
         head = b"%bAge: %d\r\nCache-Status: %b\r\n%b" % (
@@ -110,7 +113,8 @@ class FastLane:
         if not by_cookie and stored.nominated:
             by_cookie = any(name == b"cookie" for name, _ in stored.nominated)
         key = raw if by_cookie else without_cookie(raw)
-        wanted = site.heads.wants(key)
+        # Where the client's address decides, the head alone doesn't.
+        wanted = not route.access and site.heads.wants(key)
         if wanted or self.logging:
             logged: LoggedRequest = (
                 head.method,
@@ -160,7 +164,7 @@ class FastLane:
         unmodified: bool,
     ) -> bytes:
         """Return the head of a hit up to its Age, and keep it with the shelf."""
-        selected = select(head, stored, asked.route.cache)
+        selected = select(head, stored, asked.route)
         before_age = b"HTTP/1.1 %d %b\r\n%bX-Cache: HIT\r\n" % (
             selected.status,
             selected.reason,

@@ -62,8 +62,7 @@ class Flight:
         self._connection = connection
         self._started = now
         site.counters.exchanges_running += 1
-        timeouts = passed.pool.settings.timeouts
-        site.watch.set(self, now + min(timeouts.first_byte, timeouts.total))
+        site.watch.set(self, now + passed.patience)
         connection.begin(passed.head.method, passed.forwarded, self, None)
 
     def abandon(self) -> None:
@@ -160,7 +159,13 @@ class Flight:
         connection = self._end()
         exchange = self._exchange(passed)
         request = OriginRequest(
-            passed.pool, passed.head.method, passed.forwarded, None, exchange, self._started
+            passed.pool,
+            passed.head.method,
+            passed.forwarded,
+            None,
+            exchange,
+            self._started,
+            passed.timeouts,
         )
         request.adopt(connection)
         exchange.take_over(request)

@@ -7,9 +7,11 @@ anybody can send proves nothing.
 
 from gateway.policy.key import chosen_cookies
 from gateway.policy.rules import CacheRules, Scope
+from gateway.routing.changes import UNCHANGED
+from gateway.routing.route import Route
 from gateway.wire.fields import FieldLine, Fields, elements, line
 from gateway.wire.framing import Chunked, Framing, Sized
-from gateway.wire.message import RequestHead
+from gateway.wire.message import RequestHead, Target
 
 HOP_BY_HOP = frozenset(
     {
@@ -112,6 +114,7 @@ def via(fields: Fields, minor: int) -> bytes:
 
 def request_head(
     request: RequestHead,
+    route: Route,
     fields: Fields,
     host: bytes,
     body: Framing,
@@ -120,13 +123,15 @@ def request_head(
 ) -> bytes:
     """Return the head of *request* as it goes to the origin, all but what `of_client` adds.
 
-    *fields* go for its own, *host* as the Host. With *upgrade*, the connection is asked to
-    become that protocol.
+    *fields* go for its own, changed as *route* says, *host* as the Host. With *upgrade*, the
+    connection is asked to become that protocol.
     """
     gone = _gone_on_the_way(fields)
-    lines = [
-        b"%b: %b\r\n" % (name, value) for lower, name, value in fields.lines if lower not in gone
-    ]
+    kept = [item for item in fields.lines if item[0] not in gone]
+    if route.request_fields is not UNCHANGED:
+        # Last, so that no Connection of a client's takes off what the rules put on.
+        kept = list(route.request_fields.apply(Fields(kept)).lines)
+    lines = [b"%b: %b\r\n" % (name, value) for _, name, value in kept]
     if isinstance(body, Chunked):
         lines.append(b"Transfer-Encoding: chunked\r\n")
     elif isinstance(body, Sized) and (
@@ -137,11 +142,17 @@ def request_head(
         lines.append(b"Connection: Upgrade\r\nUpgrade: %b\r\n" % upgrade)
     return b"%b %b HTTP/1.1\r\nHost: %b\r\n%bVia: %b\r\n" % (
         request.method,
-        request.target.encode(),
+        _target(request, route).encode(),
         host,
         b"".join(lines),
         via(fields, request.minor),
     )
+
+
+def _target(request: RequestHead, route: Route) -> Target:
+    if route.rewrite is None:
+        return request.target
+    return route.rewrite.target(route.paths, request.target)
 
 
 def of_client(address: bytes, host: bytes) -> bytes:
@@ -185,8 +196,8 @@ def upgrade(request: RequestHead) -> bytes | None:
 _GONE_FROM_RESPONSES = HOP_BY_HOP | {b"content-length", b"via"}
 
 
-def response_lines(fields: Fields, minor: int) -> tuple[FieldLine, ...]:
-    """Return the field lines of an origin's response that go on to the client.
+def response_lines(fields: Fields, minor: int, route: Route) -> tuple[FieldLine, ...]:
+    """Return the field lines of an origin's response that go on to the client of *route*.
 
     Content-Length is left out: whoever delivers the body says how it is framed.
     """
@@ -194,5 +205,7 @@ def response_lines(fields: Fields, minor: int) -> tuple[FieldLine, ...]:
     if fields.get(b"connection") is not None:
         gone = gone | hop_by_hop(fields)
     kept = [item for item in fields.lines if item[0] not in gone]
+    if route.response_fields is not UNCHANGED:
+        kept = list(route.response_fields.apply(Fields(kept)).lines)
     kept.append((b"via", b"Via", via(fields, minor)))
     return tuple(kept)

@@ -7,7 +7,7 @@ it needs no eviction, and a flood of heads that never return is bounded.
 """
 
 from gateway.counters import Counters, Latencies, RequestLabels
-from gateway.edge import forwarding
+from gateway.edge import forwarding, treatment
 from gateway.edge.asked import Asking, Cacheable
 from gateway.origin.pool import OriginPool
 from gateway.policy.outcome import Word
@@ -21,8 +21,8 @@ class RepeatedPass:
     """One head, how it is forwarded, and how the last answer to it began."""
 
     __slots__ = ("_address", "_before_client", "answer_head", "asked", "body_bytes", "forwarded",
-                 "head", "hits", "key", "labels", "latencies", "pool", "response",
-                 "stamp")  # fmt: skip
+                 "head", "hits", "key", "labels", "latencies", "patience", "pool", "response",
+                 "stamp", "timeouts")  # fmt: skip
 
     def __init__(
         self,
@@ -40,6 +40,11 @@ class RepeatedPass:
         self.key = asked.key if isinstance(asked, Cacheable) else None
         """The cache key whose requests go side by side; None when the cache isn't asked."""
         self.pool = pool
+        own = treatment.timeouts(asked.route, pool.settings.timeouts)
+        timeouts = pool.settings.timeouts if own is None else own
+        self.patience = min(timeouts.first_byte, timeouts.total)
+        """Seconds that the origin has for its response head."""
+        self.timeouts = own
         self.latencies = latencies
         word: str = Word.PASS.value if cached else Word.BYPASS.value
         self.labels: RequestLabels = (asked.route.name, word, 2)

@@ -4,18 +4,21 @@ What the cache would have wanted to know is noticed on the way: that a write mad
 wrong, that an answer could have been shared after all.
 """
 
-from gateway.edge import asking, forwarding, shelving
+from gateway.edge import asking, forwarding, shelving, treatment
 from gateway.edge.answer import Answer
 from gateway.edge.asked import Bypassing, Cacheable
 from gateway.edge.collapse import Fetches
 from gateway.edge.passes import RepeatedPass
+from gateway.edge.site import Site
 from gateway.errors import GatewayError, OriginSpokeNonsense
 from gateway.origin.request import OriginRequest
 from gateway.policy import downstream, groups, invalidation, validation
+from gateway.policy import key as keys
 from gateway.policy.age import arrived
 from gateway.policy.outcome import Word
 from gateway.policy.reuse import Deliver, DeliverStale, Refuse, Validate
 from gateway.policy.stored import StoredResponse
+from gateway.storage.purges import Kind, Mode, Purge
 from gateway.wire.fields import NONE, Fields
 from gateway.wire.framing import EMPTY, Framing, Sized
 from gateway.wire.message import ResponseHead
@@ -47,12 +50,19 @@ class Relay(Answer):
         upgrade = forwarding.upgrade(head)
         before_client = forwarding.request_head(
             head,
+            self.route,
             self._fields_for_origin(),
             pool.authority(head.host),
             EMPTY if upload is None else upload.framing,
             upgrade=upgrade,
         )
-        if upload is None and head.method in SAFE and upgrade is None and self.reply.persistent:
+        if (
+            upload is None
+            and head.method in SAFE
+            and upgrade is None
+            and self.reply.persistent
+            and not self.route.access
+        ):
             site = self._site
             latencies = site.counters.origin_latency[pool.settings.name]
             again = RepeatedPass(
@@ -77,6 +87,7 @@ class Relay(Answer):
         if isinstance(asked, Bypassing):
             self._why = asked.why
         else:
+            assert isinstance(asked, Cacheable)
             assert not isinstance(asked.verdict, Deliver | DeliverStale | Refuse)
             self._why = asked.verdict.why
             self.word = Word.PASS
@@ -92,7 +103,14 @@ class Relay(Answer):
         site = self._site
         self._requested = site.clock()
         pool = site.pools[self.route.origin]
-        forwarded = pool.request(self.head.method, head, self._upload, self, repeated=repeated)
+        forwarded = pool.request(
+            self.head.method,
+            head,
+            self._upload,
+            self,
+            repeated=repeated,
+            timeouts=treatment.timeouts(self.route, pool.settings.timeouts),
+        )
         if not self._over:
             self._forwarded = forwarded
 
@@ -180,7 +198,7 @@ class Relay(Answer):
                 fresh = validation.freshened_by_head(stored, head, rules, arrival, self.head.fields)
                 shelving.replace(site, asked.key, stored, fresh, rules)
             return None
-        self._keeping = shelving.consider(site, self.head, head, body, rules, arrival)
+        self._keeping = shelving.consider(site, self.head, head, body, self.route, arrival)
         if self._keeping is None:
             return None
         self._kept_under = asked.key
@@ -197,22 +215,34 @@ class Relay(Answer):
         if key is not None:
             route = site.batches.route(b"GET", self.head.target, self.head)
             arrival = arrived(head.fields, self._requested, site.clock())
-            self._keeping = shelving.consider(site, self.head, head, body, route.cache, arrival)
+            self._keeping = shelving.consider(site, self.head, head, body, route, arrival)
             self._kept_under = key
 
     def _invalidate(self, head: ResponseHead) -> None:
         """Forget what an unsafe request made wrong (RFC 9111 section 4.4; RFC 9875)."""
         site = self._site
+        host = self.head.host
         for target in invalidation.targets(self.head, head):
             key = asking.key_of(site, self.head, target)
             if key is not None:
                 site.memory.remove(key)
                 self._fetches.outdate(key)
-        changed = groups.invalidated(self.head, head)
-        if changed:
-            site.groups.invalidate(self.head.host, changed, site.clock())
-            # What is prepared for repeated heads has to be looked at again.
-            site.stamp.change(site.clock())
+                rules = site.batches.route(b"GET", target, self.head).cache
+                named = keys.normal_target(target, rules.query)
+                site.spread(Purge(Kind.URL, named, host, Mode.VALIDATE))
+        for group in groups.invalidated(self.head, head):
+            site.spread(Purge(Kind.GROUP, group, host, Mode.VALIDATE))
+        if site.snapshot.on_write and 200 <= head.status < 400:
+            self._clear(site)
+
+    def _clear(self, site: Site) -> None:
+        """Purge what the rules say that a write like this one makes wrong."""
+        head = self.head
+        for on_write in site.snapshot.on_write:
+            if on_write.covers(head.method, head.target.path):
+                mode = Mode.HARD if on_write.hard else Mode.VALIDATE
+                for group in shelving.labels(site, head, on_write.groups, self.route.name):
+                    site.spread(Purge(Kind.GROUP, group, mode=mode))
 
     def take_piece(self, data: bytes) -> None:
         """Pass some of the body on."""

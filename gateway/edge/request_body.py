@@ -1,6 +1,6 @@
 """The body of a request as it arrives: told apart from what follows it, and handed on."""
 
-from gateway.errors import MalformedMessage, MalformedRequest
+from gateway.errors import BodyTooLarge, MalformedMessage, MalformedRequest
 from gateway.origin.upload import Upload
 from gateway.wire.framing import ChunkDecoder, Framing, Sized
 
@@ -8,9 +8,12 @@ from gateway.wire.framing import ChunkDecoder, Framing, Sized
 class RequestBody:
     """Takes the bytes after a head until the body that it announced is complete."""
 
-    __slots__ = ("_decoder", "_missing", "ended", "rest", "upload")
+    __slots__ = ("_decoder", "_limit", "_missing", "_taken", "ended", "rest", "upload")
 
-    def __init__(self, framing: Framing, upload: Upload) -> None:
+    def __init__(self, framing: Framing, upload: Upload, limit: int | None = None) -> None:
+        """*limit* is the most bytes of content taken; None takes any number."""
+        self._limit = limit
+        self._taken = 0
         self.upload = upload
         """Where the body goes."""
         self.ended = False
@@ -28,6 +31,7 @@ class RequestBody:
 
         Raises:
             MalformedRequest: the chunks broke their framing.
+            BodyTooLarge: more came than is taken.
 
         """
         decoder = self._decoder
@@ -44,6 +48,9 @@ class RequestBody:
         except MalformedMessage as error:
             raise MalformedRequest(f"the body broke its framing: {error}") from error
         for piece in pieces:
+            self._taken += len(piece)
+            if self._limit is not None and self._taken > self._limit:
+                raise BodyTooLarge(self._limit)
             self.upload.feed(piece)
         self.ended = decoder.done
         self.rest = decoder.rest

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from gateway.edge import forwarding
 from gateway.policy import downstream, preconditions, ranges
 from gateway.policy.ranges import Piece
-from gateway.policy.rules import CacheRules
 from gateway.policy.stored import StoredResponse
+from gateway.routing.route import Route
 from gateway.wire.fields import FieldLine, Fields
 from gateway.wire.message import RequestHead
 
@@ -27,18 +27,18 @@ class Selection:
     """Bytes of the body; None where the status has none."""
 
 
-def select(head: RequestHead, stored: StoredResponse, rules: CacheRules) -> Selection:
-    """Return the answer that *stored* gives *head*."""
+def select(head: RequestHead, stored: StoredResponse, route: Route) -> Selection:
+    """Return the answer that *stored* gives *head* on its way through *route*."""
     if preconditions.evaluate(head.fields, stored) is preconditions.Outcome.NOT_MODIFIED:
         fields = preconditions.not_modified_fields(stored)
-        return Selection(304, b"Not Modified", _lines(fields, stored, rules), [], None)
+        return Selection(304, b"Not Modified", _lines(fields, stored, route), [], None)
     if wants_range(head):
         boundary = secrets.token_hex(16).encode()
         part = ranges.answer(head.fields, stored, boundary)
         if part is not None:
-            lines = _lines(part.fields, stored, rules)
+            lines = _lines(part.fields, stored, route)
             return Selection(part.status, part.reason, lines, part.pieces, part.length)
-    lines = _lines(stored.fields, stored, rules)
+    lines = _lines(stored.fields, stored, route)
     return Selection(stored.status, stored.reason, lines, [stored.body], len(stored.body))
 
 
@@ -47,6 +47,6 @@ def wants_range(head: RequestHead) -> bool:
     return b"range" in head.fields.index() and head.method == b"GET"
 
 
-def _lines(fields: Fields, stored: StoredResponse, rules: CacheRules) -> tuple[FieldLine, ...]:
-    told = downstream.fields_for_client(fields, rules, stored.lifetime, stored.status)
-    return forwarding.response_lines(told.without(_NOT_FROM_STORE), 1)
+def _lines(fields: Fields, stored: StoredResponse, route: Route) -> tuple[FieldLine, ...]:
+    told = downstream.fields_for_client(fields, route.cache, stored.lifetime, stored.status)
+    return forwarding.response_lines(told.without(_NOT_FROM_STORE), 1, route)

@@ -1,10 +1,15 @@
 """Putting responses on their shelves: as they complete, as they are validated, as they go."""
 
+from operator import is_not
+
 from gateway.edge.site import Site
+from gateway.policy import key as keys
 from gateway.policy import storing
 from gateway.policy.age import Arrival
 from gateway.policy.rules import CacheRules
-from gateway.policy.stored import StoredResponse
+from gateway.policy.stored import Filed, StoredResponse
+from gateway.routing import templates
+from gateway.routing.route import Route
 from gateway.storage.interface import Shelf
 from gateway.wire.framing import Framing, Sized
 from gateway.wire.message import RequestHead, ResponseHead
@@ -13,18 +18,25 @@ from gateway.wire.message import RequestHead, ResponseHead
 class Keeping:
     """A response that is being stored while it arrives."""
 
-    __slots__ = ("_arrival", "_bytes", "_decision", "_limit", "_pieces", "_response", "preview")
+    __slots__ = ("_arrival", "_bytes", "_decision", "_filed", "_limit", "_pieces", "_response",
+                 "preview")  # fmt: skip
 
     def __init__(
-        self, decision: storing.Store, response: ResponseHead, arrival: Arrival, limit: int
+        self,
+        decision: storing.Store,
+        response: ResponseHead,
+        arrival: Arrival,
+        filed: Filed,
+        limit: int,
     ) -> None:
         self._decision = decision
+        self._filed = filed
         self._response = response
         self._arrival = arrival
         self._limit = limit
         self._pieces: list[bytes] = []
         self._bytes = 0
-        self.preview = storing.keep(decision, response, b"", arrival)
+        self.preview = storing.keep(decision, response, b"", arrival, filed)
         """What will be stored, still without its body."""
 
     def add(self, piece: bytes) -> bool:
@@ -37,7 +49,7 @@ class Keeping:
         """Return what arrived, whole."""
         pieces = self._pieces
         body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
-        return storing.keep(self._decision, self._response, body, self._arrival)
+        return storing.keep(self._decision, self._response, body, self._arrival, self._filed)
 
 
 def consider(
@@ -45,17 +57,33 @@ def consider(
     request: RequestHead,
     response: ResponseHead,
     body: Framing,
-    rules: CacheRules,
+    route: Route,
     arrival: Arrival,
 ) -> Keeping | None:
     """Return how *response* is kept as it arrives; None when it may not or can't be."""
-    decision = storing.decide(request, response, rules, arrival, site.chance())
+    decision = storing.decide(request, response, route.cache, arrival, site.chance())
     if not isinstance(decision, storing.Store):
         return None
     limit = site.memory.max_object_bytes
     if isinstance(body, Sized) and body.length > limit:
         return None
-    return Keeping(decision, response, arrival, limit)
+    return Keeping(decision, response, arrival, _filed(site, request, route), limit)
+
+
+def _filed(site: Site, request: RequestHead, route: Route) -> Filed:
+    """Return the names by which a response to *request* can be purged."""
+    target = keys.normal_target(request.target, route.cache.query)
+    return Filed(request.host, target, route.name, labels(site, request, route.groups, route.name))
+
+
+def labels(
+    site: Site, request: RequestHead, groups: tuple[str, ...], route: str
+) -> tuple[bytes, ...]:
+    """Return the groups that the templates *groups* name for *request*."""
+    if not groups:
+        return ()
+    identity = site.snapshot.identity.identify(request.fields.get(b"cookie"), site.clock())
+    return templates.groups(groups, identity, route, request.host, request.target.path)
 
 
 def keep(site: Site, key: bytes, fresh: StoredResponse) -> None:
@@ -80,14 +108,28 @@ def replace(
 
 
 def judge_anew(site: Site, shelf: Shelf, rules: CacheRules) -> Shelf | None:
-    """Return the shelf that takes the place of *shelf* under rules that have changed."""
-    judged = (storing.judged_anew(each, rules) for each in shelf.variants)
-    variants = tuple(each for each in judged if each is not None)
-    if variants:
-        site.memory.keep(shelf.key, variants)
-    else:
-        site.memory.remove(shelf.key)
-    return site.memory.peek(shelf.key)
+    """Return the shelf that takes the place of *shelf*; None when nothing of it may be used.
+
+    Since it was last looked at, something was purged or the rules have changed.
+    """
+    purges = site.purges
+    variants: list[StoredResponse] = []
+    for each in shelf.variants:
+        judged = each if each.rules is rules else storing.judged_anew(each, rules)
+        if judged is not None:
+            judged = purges.judge(judged)
+        if judged is not None:
+            variants.append(judged)
+    now: Shelf | None = shelf
+    if len(variants) != len(shelf.variants) or any(map(is_not, variants, shelf.variants)):
+        if variants:
+            site.memory.keep(shelf.key, variants)
+        else:
+            site.memory.remove(shelf.key)
+        now = site.memory.peek(shelf.key)
+    if now is not None:
+        now.checked = purges.serial
+    return now
 
 
 def discard(site: Site, key: bytes, stored: StoredResponse) -> None:

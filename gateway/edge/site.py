@@ -17,8 +17,8 @@ from gateway.edge.snapshot import Snapshot
 from gateway.origin.pool import OriginPool
 from gateway.policy.rules import Scope
 from gateway.routing.trpc import Batches
-from gateway.storage.groups import GroupInvalidations
 from gateway.storage.memory import MemoryStore
+from gateway.storage.purges import Purge, Purges
 
 _log = logging.getLogger("gateway.origin")
 
@@ -61,7 +61,9 @@ class Site:
         self.heads = RepeatedHeads(self.stamp, counters)
         self.passes = RepeatedPasses(counters)
         self.batches = Batches(snapshot.routes)
-        self.groups = GroupInvalidations()
+        self.purges = Purges()
+        self.announce: Callable[[Purge], None] = _to_nobody
+        """Tells the other workers and replicas about a purge that began here."""
         self.pools: dict[str, OriginPool] = {}
         """By origin; those of origins that are gone stay, for requests begun before."""
         self._open_pools(snapshot)
@@ -128,6 +130,18 @@ class Site:
         for pool in self.pools.values():
             pool.sweep()
 
+    def purge(self, purge: Purge) -> None:
+        """Note *purge*, which began elsewhere or was told to others already."""
+        now = self.clock()
+        self.purges.apply(purge, now)
+        # What is prepared for repeated heads has to be looked at again.
+        self.stamp.change(now)
+
+    def spread(self, purge: Purge) -> None:
+        """Note *purge*, and see to it that every worker and replica does."""
+        self.purge(purge)
+        self.announce(purge)
+
     def count_store(self) -> None:
         """Take the store's size over into the counts."""
         counters = self.counters
@@ -135,6 +149,10 @@ class Site:
         counters.store_limit_bytes = self.memory.limit_bytes
         counters.store_objects = self.memory.objects
         counters.store_evictions = self.memory.evictions
+
+
+def _to_nobody(purge: Purge) -> None:
+    """Tell nobody: there is one worker."""
 
 
 def needs_identity(scope: Scope) -> bool:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from gateway.origin.settings import OriginSettings
 from gateway.routing.identity import IdentityVerifier
 from gateway.routing.table import RouteTable
+from gateway.routing.writes import OnWrite
 
 MEBIBYTE = 1 << 20
 
@@ -38,3 +39,5 @@ class Snapshot:
     object_bytes: int = 16 * MEBIBYTE
     """A larger response is passed, not stored."""
     limits: Limits = Limits()
+    on_write: tuple[OnWrite, ...] = ()
+    """What successful writes make wrong."""

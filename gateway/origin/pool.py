@@ -21,7 +21,7 @@ from gateway.errors import (
 )
 from gateway.origin.connection import OriginConnection, ResponseTaker
 from gateway.origin.request import OriginRequest
-from gateway.origin.settings import Endpoint, OriginSettings
+from gateway.origin.settings import Endpoint, OriginSettings, Timeouts
 from gateway.origin.upload import Upload
 
 _IDLE_SECONDS = 30.0
@@ -86,13 +86,15 @@ class OriginPool:
         taker: ResponseTaker,
         *,
         repeated: bool = False,
+        timeouts: Timeouts | None = None,
     ) -> OriginRequest:
         """Forward a request; *taker* hears what comes back, or why nothing does.
 
         *repeated* when it was sent once already, over a kept connection that was dead.
+        *timeouts* are this request's own; None leaves the origin's.
         """
         now = self.monotonic()
-        request = OriginRequest(self, method, head, upload, taker, now)
+        request = OriginRequest(self, method, head, upload, taker, now, timeouts)
         if repeated:
             request.repeated = True
             request.repeatable = False

@@ -19,7 +19,7 @@ from gateway.errors import (
     ResponseTruncated,
 )
 from gateway.origin.connection import OriginConnection, ResponseTaker
-from gateway.origin.settings import OriginSettings
+from gateway.origin.settings import OriginSettings, Timeouts
 from gateway.origin.upload import Upload
 from gateway.wire.fields import Fields
 from gateway.wire.framing import Framing, Sized
@@ -64,7 +64,7 @@ class OriginRequest:
     """Forwards one request and hands what comes back to its taker."""
 
     __slots__ = ("_connection", "_head", "_lender", "_method", "_paused", "_phase",
-                 "_started", "_taker", "_total", "_upload", "deadline", "repeatable",
+                 "_started", "_taker", "_timeouts", "_total", "_upload", "deadline", "repeatable",
                  "repeated", "watched_in")  # fmt: skip
 
     def __init__(
@@ -75,8 +75,9 @@ class OriginRequest:
         upload: Upload | None,
         taker: ResponseTaker,
         now: float,
+        timeouts: Timeouts | None = None,
     ) -> None:
-        """Begin at *now* (monotonic seconds)."""
+        """Begin at *now* (monotonic seconds); without *timeouts* the origin's hold."""
         self._lender = lender
         self._method = method
         self._head = head
@@ -90,7 +91,8 @@ class OriginRequest:
         """It was sent once already, over a kept connection that turned out dead."""
         self._paused = False
         self._started = now
-        self._total = self._started + lender.settings.timeouts.total
+        self._timeouts = lender.settings.timeouts if timeouts is None else timeouts
+        self._total = now + self._timeouts.total
         self.deadline = self._total
         self.watched_in = 0
 
@@ -109,7 +111,7 @@ class OriginRequest:
             return
         self._paused = False
         if self._phase is _BODY:
-            self._watch(self._lender.settings.timeouts.between_bytes)
+            self._watch(self._timeouts.between_bytes)
         if self._connection is not None:
             self._connection.resume()
 
@@ -138,12 +140,12 @@ class OriginRequest:
 
     def queued(self) -> None:
         """Wait in turn for a connection, not longer than opening one may take."""
-        self._watch(self._lender.settings.timeouts.connect)
+        self._watch(self._timeouts.connect)
 
     def attach(self, connection: OriginConnection, now: float) -> None:
         """Send the request over *connection* at *now* (monotonic seconds)."""
         self._connection = connection
-        timeouts = self._lender.settings.timeouts
+        timeouts = self._timeouts
         upload = self._upload
         if upload is None:
             self._phase = _HEAD
@@ -160,7 +162,7 @@ class OriginRequest:
         self._connection = connection
         self._phase = _HEAD
         self.repeatable = False
-        self._watch(self._lender.settings.timeouts.first_byte)
+        self._watch(self._timeouts.first_byte)
         connection.hand_to(self)
 
     def give_up(self, error: GatewayError) -> None:
@@ -185,7 +187,7 @@ class OriginRequest:
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.close()
-        timeouts = self._lender.settings.timeouts
+        timeouts = self._timeouts
         error: GatewayError
         match self._phase:
             case _Phase.WAITING:
@@ -212,7 +214,7 @@ class OriginRequest:
             return
         if self._phase is _SENDING:
             # A large upload may take its time as long as it moves: `total` starts after it.
-            timeouts = self._lender.settings.timeouts
+            timeouts = self._timeouts
             now = self._lender.monotonic()
             self._total = now + timeouts.total
             self.deadline = now + timeouts.between_bytes
@@ -225,7 +227,7 @@ class OriginRequest:
         self._connection.body_ended()
         if self._phase is _SENDING:
             self._phase = _HEAD
-            self._watch(self._lender.settings.timeouts.first_byte)
+            self._watch(self._timeouts.first_byte)
 
     # The response's way: from the connection to the taker.
 
@@ -251,7 +253,7 @@ class OriginRequest:
         self._phase = _BODY
         lender = self._lender
         now = lender.monotonic()
-        deadline = now + lender.settings.timeouts.between_bytes
+        deadline = now + self._timeouts.between_bytes
         if deadline < self.deadline:
             # Nearer than the watch knows: it would look seconds too late.
             lender.watch.set(self, deadline)
@@ -263,7 +265,7 @@ class OriginRequest:
         """Pass some of the body on."""
         if not self._paused and self._phase is _BODY:
             lender = self._lender
-            self.deadline = lender.monotonic() + lender.settings.timeouts.between_bytes
+            self.deadline = lender.monotonic() + self._timeouts.between_bytes
         self._taker.take_piece(data)
 
     def take_break(self) -> None:

@@ -21,29 +21,31 @@ _MEMOISED_BYTES: Final = 512
 """Longer queries are brought in form each time, so that a client can't fill memory."""
 
 
+def normal_target(target: Target, rules: QueryRules) -> bytes:
+    """Return path and query of *target* as they stand in its key: what a purge by URL names."""
+    query = target.query
+    if query is not None:
+        normalise = _normaliser(rules)
+        if normalise is not None:
+            query = normalise(query)
+    return target.path if query is None else b"%b?%b" % (target.path, query)
+
+
 def cache_key(partition: bytes, host: bytes, target: Target, rules: QueryRules) -> bytes:
     """Return the key of *target* at *host* for those who share *partition*.
 
     Where the rules change queries at all, a query of which nothing is left is the same as
     none; elsewhere ``/a?`` and ``/a`` are two.
     """
-    path = target.path
-    query = target.query
-    if query is not None:
-        normalise = _normaliser(rules)
-        if normalise is not None:
-            query = normalise(query)
-        if query is not None:
-            path = b"%b?%b" % (path, query)
-            # The length below is the bare path's: the question mark in front of the query
-            # isn't mistaken for one that a path might hold.
+    # The length of the path is the bare path's: the question mark in front of the query isn't
+    # mistaken for one that a path might hold.
     return b"%d,%d,%d:%b%b%b" % (
         len(partition),
         len(host),
         len(target.path),
         partition,
         host,
-        path,
+        normal_target(target, rules),
     )
 
 

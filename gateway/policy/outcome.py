@@ -42,15 +42,19 @@ def cache_status(
     collapsed: bool = False,
     ttl: float | None = None,
     detail: str | None = None,
+    generated: bool = False,
 ) -> bytes:
     """Return our member of Cache-Status.
 
     Without *forwarded* it is a hit. *forwarded_status* is what the origin answered where the
     client got something else too, such as 304; *stored* says that what came was kept;
     *collapsed*, that another's fetch brought it. *ttl* is the remaining freshness in seconds,
-    negative once stale. The cache key isn't shown: it names whom an answer is kept for.
+    negative once stale. *generated* is for answers of our own, for which nothing was looked up.
+    The cache key isn't shown: it names whom an answer is kept for.
     """
-    if forwarded is None:
+    if generated:
+        text = "gateway"
+    elif forwarded is None:
         text = "gateway; hit"
     else:
         text = f"gateway; fwd={forwarded.value}"

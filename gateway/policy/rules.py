@@ -85,6 +85,9 @@ class CacheRules:
     early_refresh: float = 0.0
     """How eagerly what is asked for often is refreshed before it is stale: the beta of XFetch,
     where 1 is usual and 0 is never."""
+    overrides: frozenset[str] = frozenset()
+    """Of ``no-store``, ``private`` and ``set-cookie``: words of the origin that don't keep a
+    response from being stored here. A Set-Cookie is never stored with it."""
     whole_for_range: bool = False
     """Fetch all of what a range is asked of, so that the next range is a hit; else a miss
     gets from the origin just the range."""

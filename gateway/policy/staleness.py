@@ -18,14 +18,17 @@ what it may not have now, it doesn't get from the store either."""
 
 
 def must_validate(stored: StoredResponse, rules: CacheRules) -> bool:
-    """Return whether the origin forbids any use of *stored* once it is stale.
+    """Return whether any use of *stored* is forbidden once it is stale.
+
+    By the origin's word, or because a write made it wrong (RFC 9111 section 4.4).
 
     s-maxage implies proxy-revalidate (RFC 9111 section 5.2.2.10); where the route gives the
     lifetime instead of the origin, nobody heard the s-maxage, nor what it implies.
     """
     directives = stored.directives
     return (
-        directives.no_cache
+        stored.invalid
+        or directives.no_cache
         or directives.must_revalidate
         or directives.proxy_revalidate
         or (

@@ -18,6 +18,22 @@ NominatedField = tuple[bytes, bytes | None]
 
 
 @dataclass(frozen=True, slots=True)
+class Filed:
+    """Where a response was filed, in words that a purge can name."""
+
+    host: bytes = b""
+    target: bytes = b""
+    """Path and query, the query in the form that the cache key has."""
+    route: str = ""
+    labels: tuple[bytes, ...] = ()
+    """Groups that the rules put it in, beside those of its own fields."""
+
+
+NOWHERE = Filed()
+"""For what was never filed, as in tests and forecasts."""
+
+
+@dataclass(frozen=True, slots=True)
 class StoredResponse:
     """One response kept under a cache key; several under one key differ by `nominated`."""
 
@@ -37,9 +53,14 @@ class StoredResponse:
     rules: CacheRules | None = None
     """What its lifetime was decided by; under other rules it is to be judged anew. None when
     nobody knows."""
+    filed: Filed = NOWHERE
+    invalid: bool = False
+    """A write or a purge made it wrong: it is validated before its next use, whatever may be
+    said about staleness (RFC 9111 section 4.4)."""
 
     @property
     def weight(self) -> int:
         """Bytes of memory that keeping this costs."""
         head = sum(len(name) * 2 + len(value) + 250 for name, _, value in self.fields.lines)
-        return OVERHEAD_BYTES + head + len(self.body)
+        filed = len(self.filed.target) + sum(len(label) + 40 for label in self.filed.labels)
+        return OVERHEAD_BYTES + head + filed + len(self.body)

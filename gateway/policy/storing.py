@@ -20,7 +20,7 @@ from gateway.policy.freshness import (
     is_anonymous,
 )
 from gateway.policy.rules import CacheRules, Scope
-from gateway.policy.stored import NominatedField, StoredResponse
+from gateway.policy.stored import NOWHERE, Filed, NominatedField, StoredResponse
 from gateway.wire import dates
 from gateway.wire.fields import Fields, elements, line
 from gateway.wire.message import RequestHead, ResponseHead
@@ -180,14 +180,15 @@ def forbidden(
         if status not in UNDERSTOOD_STATUSES:
             return Unstorable.NOT_UNDERSTOOD
         # must-understand, understood, is why the no-store beside it is ignored.
-    elif directives.no_store:
+    elif directives.no_store and Unstorable.NO_STORE not in rules.overrides:
         return Unstorable.NO_STORE
-    if directives.private:
+    if directives.private and Unstorable.PRIVATE not in rules.overrides:
         return Unstorable.PRIVATE
     if (
         rules.scope is not Scope.SHARED
         and b"set-cookie" in fields
         and b"set-cookie" not in directives.withheld_fields
+        and Unstorable.SET_COOKIE not in rules.overrides
     ):
         return Unstorable.SET_COOKIE
     return None
@@ -246,11 +247,14 @@ def stored_fields(fields: Fields) -> Fields:
     Left out: what Connection names, what holds for one connection or one proxy, and what a
     qualified no-cache or private names.
     """
-    return _kept(fields, parse_response(fields))
+    return _kept(fields, parse_response(fields), None)
 
 
-def _kept(fields: Fields, directives: ResponseDirectives) -> Fields:
+def _kept(fields: Fields, directives: ResponseDirectives, rules: CacheRules | None) -> Fields:
     excluded = set(_HOP_BY_HOP)
+    if rules is not None and Unstorable.SET_COOKIE in rules.overrides:
+        # Who caused the fetch has its cookie; it is nobody else's.
+        excluded.add(b"set-cookie")
     excluded.update(name.lower() for name in elements(fields.get(b"connection") or b""))
     excluded.update(directives.withheld_fields)
     return fields.without(excluded)
@@ -267,9 +271,15 @@ def dated(fields: Fields, arrival: Arrival) -> Fields:
     return fields.without({b"date"}).plus(line(b"Date", dates.format(arrival.date_value)))
 
 
-def keep(decision: Store, response: ResponseHead, body: bytes, arrival: Arrival) -> StoredResponse:
-    """Return what is filed, of a response whose *body* arrived whole."""
-    fields = dated(_kept(response.fields, decision.directives), arrival)
+def keep(
+    decision: Store,
+    response: ResponseHead,
+    body: bytes,
+    arrival: Arrival,
+    filed: Filed = NOWHERE,
+) -> StoredResponse:
+    """Return what is *filed*, of a response whose *body* arrived whole."""
+    fields = dated(_kept(response.fields, decision.directives, decision.rules), arrival)
     return StoredResponse(
         status=response.status,
         reason=response.reason,
@@ -281,6 +291,7 @@ def keep(decision: Store, response: ResponseHead, body: bytes, arrival: Arrival)
         nominated=decision.nominated,
         groups=groups.carried(response.fields),
         rules=decision.rules,
+        filed=filed,
     )
 
 

@@ -150,6 +150,7 @@ def _updated(
         nominated=vary.MATCHES_NOTHING if nominated is None else nominated,
         groups=groups.carried(fields),
         rules=rules,
+        invalid=False,
     )
 
 

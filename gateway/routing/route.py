@@ -68,7 +68,17 @@ class Route:
 
         Then what each of them stores must be kept apart, by its name.
         """
-        return self.when is not None and self.when.by_fields
+        return self.when is not None and (self.when.by_fields or bool(self.when.query))
+
+    @property
+    def guarded(self) -> bool:
+        """Whether the gateway may answer by itself, without asking cache or origin."""
+        return (
+            self.answer is not None
+            or bool(self.access)
+            or self.body_limit is not None
+            or self.rewrite is not None
+        )
 
     @property
     def wins(self) -> bool:

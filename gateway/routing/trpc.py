@@ -196,6 +196,7 @@ def combined(rules: Sequence[CacheRules]) -> CacheRules:
         heuristic=_most_careful([one.heuristic for one in rules]),
         early_refresh=min(one.early_refresh for one in rules),
         whole_for_range=all(one.whole_for_range for one in rules),
+        overrides=frozenset.intersection(*(one.overrides for one in rules)),
     )
 
 

@@ -18,7 +18,8 @@ class Shelf:
     before using it, and sets `visited` after.
     """
 
-    __slots__ = ("bytes", "key", "live", "newer", "older", "prepared", "variants", "visited")
+    __slots__ = ("bytes", "checked", "key", "live", "newer", "older", "prepared", "variants",
+                 "visited")  # fmt: skip
 
     def __init__(self, key: bytes, variants: tuple[StoredResponse, ...], size: int) -> None:
         self.key = key
@@ -26,6 +27,8 @@ class Shelf:
         """Newest first; at least one."""
         self.bytes = size
         """What it costs in memory: key, heads, bodies and the objects around them."""
+        self.checked = -1
+        """The serial of the purges under which the variants were last judged."""
         self.live = True
         """False once evicted, removed or replaced; it never becomes True again."""
         self.visited = False
