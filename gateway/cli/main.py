@@ -18,6 +18,7 @@ COMMANDS = {
     "serve": "answer requests",
     "check": "say what is wrong with a rules file, or what it comes to",
     "show": "say what holds for one route, and which line says so",
+    "purge": "let a running gateway forget what is named",
     "schema": "print the JSON Schema of rules files",
 }
 """The commands with what they do; each is the module of its name."""

@@ -18,7 +18,9 @@ from aiohttp import web
 
 from gateway.control import metrics
 from gateway.control.addresses import Address
+from gateway.control.purging import BadPurge, PurgeRequest, Receipt, described, purges
 from gateway.errors import ConfigurationError
+from gateway.storage.purges import Purge
 
 _log = logging.getLogger(__name__)
 
@@ -73,12 +75,18 @@ class Observed(Protocol):
         Raises ConfigurationError when it can't be used.
         """
 
+    async def purge(self, purges: list[Purge]) -> Receipt:
+        """Let every worker know of *purges*; return who said that it does."""
+
 
 class _Pages(msgspec.Struct, frozen=True):
     healthz: str = "200 while the supervisor lives"
     readyz: str = "200 while at least one worker accepts connections, else 503"
     reload: str = msgspec.field(
         name="-/reload", default="POST takes the rules file as it is now into force"
+    )
+    purge: str = msgspec.field(
+        name="-/purge", default="POST purges what its JSON body names, and answers with a receipt"
     )
     metrics: str = "counts for Prometheus, summed over the workers"
 
@@ -101,6 +109,7 @@ class Admin:
         application.router.add_get("/readyz", self._readyz)
         application.router.add_get("/metrics", self._metrics)
         application.router.add_post("/-/reload", self._reload)
+        application.router.add_post("/-/purge", self._purge)
         self._runner = web.AppRunner(application, access_log=None, handle_signals=False)
 
     async def start(self, listening: socket.socket) -> None:
@@ -150,16 +159,39 @@ class Admin:
             readiness, HTTPStatus.OK if readiness.ready else HTTPStatus.SERVICE_UNAVAILABLE
         )
 
-    async def _reload(self, request: web.Request) -> web.Response:
+    def _turned_away(self, request: web.Request) -> web.Response | None:
+        """Return why *request* may change nothing here; None when it may."""
         if not self._loopback:
             return _problem(
                 HTTPStatus.FORBIDDEN,
-                "rules are reloaded over a loopback address only; from elsewhere send SIGHUP "
-                "or change the file, which is watched",
+                "changes are made over a loopback address only; from elsewhere send SIGHUP "
+                "or change the rules file, which is watched",
             )
         if "Origin" in request.headers or request.headers.get("Sec-Fetch-Site", "none") != "none":
             # A page in a browser on this machine can send this, too.
-            return _problem(HTTPStatus.FORBIDDEN, "no page may reload the rules")
+            return _problem(HTTPStatus.FORBIDDEN, "no page may change anything here")
+        return None
+
+    async def _purge(self, request: web.Request) -> web.Response:
+        refusal = self._turned_away(request)
+        if refusal is not None:
+            return refusal
+        try:
+            asked = msgspec.json.decode(await request.read(), type=PurgeRequest)
+            named = purges(asked)
+        except BadPurge as error:
+            return _problem(HTTPStatus.BAD_REQUEST, str(error))
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            text = f"the body has to be JSON that names what to purge: {error}"
+            return _problem(HTTPStatus.BAD_REQUEST, text)
+        receipt = await self._observed.purge(named)
+        _log.info("purged: %s", "; ".join(map(described, named)))
+        return _json(receipt, HTTPStatus.OK if receipt.applied else HTTPStatus.ACCEPTED)
+
+    async def _reload(self, request: web.Request) -> web.Response:
+        refusal = self._turned_away(request)
+        if refusal is not None:
+            return refusal
         try:
             changed = await self._observed.reload()
         except ConfigurationError as error:

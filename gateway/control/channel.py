@@ -12,6 +12,7 @@ import msgspec
 
 from gateway.control.addresses import Address
 from gateway.counters import Reading
+from gateway.storage.purges import Purge
 
 _PREFIX_BYTES = 4
 _MESSAGE_LIMIT = 64 << 20
@@ -44,6 +45,8 @@ class Begin(msgspec.Struct, frozen=True, tag="begin"):
 
     settings: Settings
     name: str
+    purged: list[tuple[Purge, float]] = []
+    """What was purged before its time, and when (epoch seconds)."""
 
 
 class Ask(msgspec.Struct, frozen=True, tag="ask"):
@@ -62,6 +65,26 @@ class Reload(msgspec.Struct, frozen=True, tag="reload"):
     """Tells a worker to go by other rules from now on."""
 
     settings: Settings
+
+
+class PurgeNow(msgspec.Struct, frozen=True, tag="purge"):
+    """Tells a worker about purges that began elsewhere."""
+
+    number: int
+    """What its answer names; 0 wants none."""
+    purges: list[Purge]
+
+
+class Purged(msgspec.Struct, frozen=True, tag="purged"):
+    """A worker uses nothing any more that a purge forbids."""
+
+    number: int
+
+
+class Spread(msgspec.Struct, frozen=True, tag="spread"):
+    """A worker has noted purges that the others don't know of yet."""
+
+    purges: list[Purge]
 
 
 class Reloaded(msgspec.Struct, frozen=True, tag="reloaded"):
@@ -88,8 +111,8 @@ class Told(msgspec.Struct, frozen=True, tag="told"):
     reading: Reading
 
 
-ToWorker: TypeAlias = Begin | Ask | Drain | Reopen | Reload
-FromWorker: TypeAlias = Ready | Failed | Retiring | Told | Reloaded
+ToWorker: TypeAlias = Begin | Ask | Drain | Reopen | Reload | PurgeNow
+FromWorker: TypeAlias = Ready | Failed | Retiring | Told | Reloaded | Purged | Spread
 Message: TypeAlias = ToWorker | FromWorker
 
 

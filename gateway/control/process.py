@@ -6,6 +6,7 @@ import socket
 import sys
 import time
 from asyncio.subprocess import DEVNULL, Process
+from collections.abc import Callable
 from enum import StrEnum
 
 from gateway.background import Background
@@ -15,19 +16,27 @@ from gateway.control.channel import (
     Channel,
     Drain,
     Failed,
+    Purged,
+    PurgeNow,
     Ready,
     Reload,
     Reloaded,
     Reopen,
     Retiring,
     Settings,
+    Spread,
     Told,
 )
 from gateway.control.totals import nothing
 from gateway.counters import Reading
+from gateway.storage.purges import Purge
 
 _LAST_WORDS = 1.0
 """Seconds in which what a dead worker still said must have come through."""
+
+
+Heard = Callable[["WorkerProcess", list[Purge]], None]
+"""Takes the purges that a worker noted first."""
 
 
 class State(StrEnum):
@@ -42,8 +51,13 @@ class State(StrEnum):
 class WorkerProcess:
     """A running worker; its state follows from what it says and from its end."""
 
-    def __init__(self, name: str, process: Process, channel: Channel, held: Background) -> None:
+    def __init__(
+        self, name: str, process: Process, channel: Channel, held: Background, heard: Heard
+    ) -> None:
         self.name = name
+        self._heard = heard
+        self._purging: dict[int, asyncio.Future[None]] = {}
+        self._purges = 0
         self.state = State.STARTING
         self.started = time.time()
         self.reading: Reading = nothing()
@@ -65,9 +79,19 @@ class WorkerProcess:
 
     @classmethod
     async def begin(
-        cls, name: str, settings: Settings, listening: socket.socket, held: Background
+        cls,
+        name: str,
+        settings: Settings,
+        listening: socket.socket,
+        held: Background,
+        purged: Callable[[], list[tuple[Purge, float]]],
+        heard: Heard,
     ) -> "WorkerProcess":
-        """Start a process that accepts on *listening*; raises OSError."""
+        """Start a process that accepts on *listening*; raises OSError.
+
+        *purged* tells what was purged before its time; *heard* is called with it and the purges
+        that it noted first.
+        """
         ours, theirs = socket.socketpair()
         try:
             process = await asyncio.create_subprocess_exec(
@@ -88,8 +112,8 @@ class WorkerProcess:
         finally:
             theirs.close()
         channel = await Channel.over(ours)
-        channel.send(Begin(settings, name))
-        return cls(name, process, channel, held)
+        channel.send(Begin(settings, name, purged()))
+        return cls(name, process, channel, held, heard)
 
     @property
     def pid(self) -> int:
@@ -136,6 +160,27 @@ class WorkerProcess:
             return f"{self.name} said nothing for {limit:.0f} seconds"
         return self._reloaded.result()
 
+    def tell(self, purges: list[Purge]) -> None:
+        """Tell it about *purges*, without waiting for its word."""
+        self._channel.send(PurgeNow(0, purges))
+
+    async def purge(self, purges: list[Purge], limit: float) -> bool:
+        """Tell it about *purges*; False when it didn't say in *limit* seconds that it knows.
+
+        One that has ended uses nothing any more, and one that begins uses nothing yet.
+        """
+        if self.state is State.ENDED:
+            return True
+        self._purges += 1
+        number = self._purges
+        answer = self._purging[number] = asyncio.get_running_loop().create_future()
+        self._channel.send(PurgeNow(number, purges))
+        try:
+            await asyncio.wait([answer], timeout=limit)
+        finally:
+            self._purging.pop(number, None)
+        return answer.done()
+
     def drain(self) -> None:
         """Tell it to finish what runs and end."""
         if self.state is not State.ENDED:
@@ -164,6 +209,10 @@ class WorkerProcess:
                     self._took_rules(text)
                 case Reloaded():
                     self._took_rules(None)
+                case Purged(number):
+                    self._purge_done(number)
+                case Spread(purges):
+                    self._heard(self, purges)
                 case Retiring():
                     self.state = State.DRAINING
                     self.vacated.set()
@@ -181,8 +230,10 @@ class WorkerProcess:
         await self._channel.close()
         self.state = State.ENDED
         self._answered()
-        # Whoever takes its place begins with the rules in force.
+        # Whoever takes its place begins with the rules in force, and knows what was purged.
         self._took_rules(None)
+        for number in tuple(self._purging):
+            self._purge_done(number)
         self.settled.set()
         self.vacated.set()
         self.ended.set()
@@ -190,6 +241,11 @@ class WorkerProcess:
     def _took_rules(self, complaint: str | None) -> None:
         if self._reloaded is not None and not self._reloaded.done():
             self._reloaded.set_result(complaint)
+
+    def _purge_done(self, number: int) -> None:
+        answer = self._purging.get(number)
+        if answer is not None and not answer.done():
+            answer.set_result(None)
 
     def _answered(self) -> None:
         if self._answer is not None and not self._answer.done():

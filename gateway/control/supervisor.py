@@ -25,10 +25,12 @@ from gateway.control.admin import Admin, Readiness, Stage, WorkerStatus
 from gateway.control.channel import Settings
 from gateway.control.metrics import Facts
 from gateway.control.process import State, WorkerProcess
+from gateway.control.purging import Receipt, tell
 from gateway.control.rules_file import RulesFile
 from gateway.counters import Reading
 from gateway.errors import ConfigurationError
 from gateway.resilience.backoff import Backoff
+from gateway.storage.purges import Purge, Purges
 
 _log = logging.getLogger(__name__)
 
@@ -70,6 +72,8 @@ class Supervisor:
         self._present: set[WorkerProcess] = set()
         """Every worker whose reading isn't in `_past` yet, retiring ones included."""
         self._past = totals.nothing()
+        self._purges = Purges()
+        """What was purged since the start, for workers that begin later."""
         self._stop = asyncio.Event()
         self._at_once = asyncio.Event()
 
@@ -181,6 +185,23 @@ class Supervisor:
             _log.info("the rules of %s are in force in %d %s", before.rules, count, workers)
             return True
 
+    async def purge(self, purges: list[Purge]) -> Receipt:
+        """Let every worker know of *purges*; return who said that it does."""
+        self._note(purges)
+        return await tell(list(self._present), purges)
+
+    def _spread(self, teller: WorkerProcess, purges: list[Purge]) -> None:
+        """Let the others know of what *teller* noted first."""
+        self._note(purges)
+        for worker in self._present:
+            if worker is not teller:
+                worker.tell(purges)
+
+    def _note(self, purges: list[Purge]) -> None:
+        now = time.time()
+        for purge in purges:
+            self._purges.apply(purge, now)
+
     async def _changed(self, *, force: bool = False) -> None:
         """Act on a change of the rules file; what is wrong with it has been told."""
         with contextlib.suppress(ConfigurationError):
@@ -216,7 +237,15 @@ class Supervisor:
             self._held.spawn(self._keep_filled(place), name=f"place of {place.name}")
 
     async def _fill(self, place: Place) -> None:
-        worker = await WorkerProcess.begin(place.name, self.settings, place.listening, self._held)
+        worker = await WorkerProcess.begin(
+            place.name,
+            self.settings,
+            place.listening,
+            self._held,
+            lambda: list(self._purges.history()),
+            self._spread,
+        )
+        # No await between its first message and this: it misses no purge.
         self._present.add(worker)
         place.worker = worker
         self._held.spawn(self._bury(worker), name=f"burial of {place.name}")

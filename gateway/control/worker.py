@@ -25,16 +25,20 @@ from gateway.control.channel import (
     Drain,
     Failed,
     Message,
+    Purged,
+    PurgeNow,
     Ready,
     Reload,
     Reloaded,
     Reopen,
     Retiring,
     Settings,
+    Spread,
     Told,
 )
 from gateway.counters import Counters, Reading
 from gateway.errors import ConfigurationError
+from gateway.storage.purges import Purge
 
 _log = logging.getLogger(__name__)
 
@@ -47,6 +51,15 @@ class DataPlane(Protocol):
 
     async def reload(self, settings: Settings) -> None:
         """Go by the rules of *settings* from now on; raises ConfigurationError."""
+
+    def purge(self, purges: list[Purge]) -> None:
+        """Use nothing any more that *purges*, which began elsewhere, forbid."""
+
+    def remember(self, purged: list[tuple[Purge, float]]) -> None:
+        """Note what was purged before we began, and when (epoch seconds)."""
+
+    def announce_to(self, tell: Callable[[list[Purge]], None]) -> None:
+        """Call *tell* with each purge that begins here, for the others to hear."""
 
     async def drain(self, limit: float) -> None:
         """Accept nothing more, let running exchanges finish for *limit* seconds, close."""
@@ -84,6 +97,8 @@ async def _live(end: socket.socket, listening: socket.socket, build: Build) -> i
         if settings.access_log is not None:
             access_log = AccessLogFile(settings.access_log, counters)
         plane = build(settings, counters, access_log)
+        plane.remember(begin.purged)
+        plane.announce_to(lambda purges: channel.send(Spread(purges)))
         await plane.start(listening)
     except ConfigurationError as error:
         return await _give_up(channel, str(error))
@@ -157,6 +172,10 @@ class _Serving:
             case Drain():
                 self._asked = True
                 self._stop.set()
+            case PurgeNow(number, purges):
+                self._plane.purge(purges)
+                if number:
+                    self._channel.send(Purged(number))
             case Reopen():
                 if self._access_log is not None:
                     self._access_log.reopen()

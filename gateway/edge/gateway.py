@@ -15,6 +15,7 @@ from gateway.edge.interfaces import AccessLog
 from gateway.edge.refreshing import Refreshes
 from gateway.edge.site import Site
 from gateway.edge.snapshot import Snapshot
+from gateway.storage.purges import Purge
 
 BACKLOG = 4096
 """Connections that may wait to be accepted; the kernel's own limit may be lower."""
@@ -67,6 +68,22 @@ class Gateway:
         """Go by *snapshot* from now on; what is being answered ends as it began."""
         self.site.adopt(snapshot)
         self._refreshes.fetches.side_by_side.clear()
+
+    def purge(self, purges: list[Purge]) -> None:
+        """Use nothing any more that *purges*, which began elsewhere, forbid."""
+        for purge in purges:
+            for each in self.site.named(purge):
+                self.site.purge(each)
+
+    def remember(self, purged: list[tuple[Purge, float]]) -> None:
+        """Note what was purged before we began, and when (epoch seconds)."""
+        for purge, at in purged:
+            for each in self.site.named(purge):
+                self.site.purges.apply(each, at)
+
+    def announce_to(self, tell: Callable[[list[Purge]], None]) -> None:
+        """Call *tell* with each purge that begins here, for the others to hear."""
+        self.site.announce = tell
 
     async def drain(self, limit: float) -> None:
         """Accept no more, let running exchanges finish for *limit* seconds, and close."""

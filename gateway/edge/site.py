@@ -5,6 +5,7 @@ import logging
 import random
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Protocol
 
 from gateway.background import Background
@@ -14,11 +15,14 @@ from gateway.edge.heads import RepeatedHeads
 from gateway.edge.interfaces import AccessLog
 from gateway.edge.passes import RepeatedPasses
 from gateway.edge.snapshot import Snapshot
+from gateway.errors import MalformedRequest
 from gateway.origin.pool import OriginPool
+from gateway.policy import key as keys
 from gateway.policy.rules import Scope
 from gateway.routing.trpc import Batches
 from gateway.storage.memory import MemoryStore
-from gateway.storage.purges import Purge, Purges
+from gateway.storage.purges import Kind, Purge, Purges
+from gateway.wire.target import origin_form
 
 _log = logging.getLogger("gateway.origin")
 
@@ -62,8 +66,8 @@ class Site:
         self.passes = RepeatedPasses(counters)
         self.batches = Batches(snapshot.routes)
         self.purges = Purges()
-        self.announce: Callable[[Purge], None] = _to_nobody
-        """Tells the other workers and replicas about a purge that began here."""
+        self.announce: Callable[[list[Purge]], None] = _to_nobody
+        """Tells the other workers and replicas about purges that began here."""
         self.pools: dict[str, OriginPool] = {}
         """By origin; those of origins that are gone stay, for requests begun before."""
         self._open_pools(snapshot)
@@ -140,7 +144,23 @@ class Site:
     def spread(self, purge: Purge) -> None:
         """Note *purge*, and see to it that every worker and replica does."""
         self.purge(purge)
-        self.announce(purge)
+        self.announce([purge])
+
+    def named(self, purge: Purge) -> list[Purge]:
+        """Return what *purge* comes to under the rules in force.
+
+        A URL as a person writes it may stand in the store in several forms: each route says
+        which parts of a query count.
+        """
+        if purge.kind is not Kind.URL:
+            return [purge]
+        try:
+            target = origin_form(purge.value)
+        except MalformedRequest:
+            return [purge]
+        queries = {route.cache.query for route in self.snapshot.routes.routes}
+        forms = {keys.normal_target(target, query) for query in queries}
+        return [replace(purge, value=form) for form in sorted(forms)]
 
     def count_store(self) -> None:
         """Take the store's size over into the counts."""
@@ -151,7 +171,7 @@ class Site:
         counters.store_evictions = self.memory.evictions
 
 
-def _to_nobody(purge: Purge) -> None:
+def _to_nobody(purges: list[Purge]) -> None:
     """Tell nobody: there is one worker."""
 
 

@@ -10,7 +10,9 @@ from aiohttp import ClientSession
 from gateway.control import addresses, totals
 from gateway.control.admin import Admin, Readiness, Stage
 from gateway.control.metrics import Facts
+from gateway.control.purging import Receipt, WorkerReceipt
 from gateway.errors import ConfigurationError
+from gateway.storage.purges import Kind, Mode, Purge
 
 
 class Standing:
@@ -21,6 +23,8 @@ class Standing:
         self.broken = False
         self.reloads = 0
         self.refusal: str | None = None
+        self.purged: list[Purge] = []
+        self.hears = True
 
     def readiness(self) -> Readiness:
         ready = self.stage is Stage.SERVING
@@ -36,6 +40,11 @@ class Standing:
         if self.refusal is not None:
             raise ConfigurationError(self.refusal)
         return True
+
+    async def purge(self, purges: list[Purge]) -> Receipt:
+        self.purged += purges
+        receipts = [WorkerReceipt("worker 1", applied=self.hears, ms=1.0)]
+        return Receipt(self.hears, len(purges), purges[0].mode, receipts, 1.0)
 
 
 @pytest.fixture
@@ -83,7 +92,8 @@ async def test_the_index_names_every_page(url: str) -> None:
 
     assert status == 200
     assert headers["Content-Type"].startswith("application/json")
-    assert set(msgspec.json.decode(body)["pages"]) == {"healthz", "readyz", "metrics", "-/reload"}
+    named = {"healthz", "readyz", "metrics", "-/reload", "-/purge"}
+    assert set(msgspec.json.decode(body)["pages"]) == named
 
 
 async def test_metrics_come_as_prometheus_text(url: str) -> None:
@@ -157,3 +167,84 @@ async def test_no_page_in_a_browser_may_reload_the_rules(url: str, standing: Sta
 
     assert status == 403
     assert standing.reloads == 0
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        pytest.param({"url": "/a?b=1"}, [Purge(Kind.URL, b"/a?b=1")], id="url"),
+        pytest.param(
+            {"url": ["/a", "http://Hub.test/b"], "hard": True},
+            [
+                Purge(Kind.URL, b"/a", b"", Mode.HARD),
+                Purge(Kind.URL, b"/b", b"hub.test", Mode.HARD),
+            ],
+            id="urls-hard",
+        ),
+        pytest.param({"prefix": "/blog/"}, [Purge(Kind.PREFIX, b"/blog/")], id="prefix"),
+        pytest.param(
+            {"pattern": "/*.css", "host": "hub.test"},
+            [Purge(Kind.PATTERN, b"/*.css", b"hub.test")],
+            id="pattern-of-host",
+        ),
+        pytest.param(
+            {"groups": ["a", "b"], "mode": "validate"},
+            [Purge(Kind.GROUP, each, b"", Mode.VALIDATE) for each in (b"a", b"b")],
+            id="groups",
+        ),
+        pytest.param({"route": "lists"}, [Purge(Kind.ROUTE, b"lists")], id="route"),
+        pytest.param({"host": "Hub.test"}, [Purge(Kind.HOST, b"hub.test")], id="host"),
+        pytest.param({"all": True, "confirm": "all"}, [Purge(Kind.ALL)], id="all"),
+    ],
+)
+async def test_what_a_body_names_is_purged(
+    standing: Standing, url: str, body: object, expected: list[Purge]
+) -> None:
+    async with ClientSession() as client, client.post(f"{url}/-/purge", json=body) as answer:
+        assert answer.status == 200
+        assert (await answer.json())["applied"] is True
+    assert standing.purged == expected
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        pytest.param("{}", "name one of", id="nothing"),
+        pytest.param('{"url": "/a", "group": "b"}', "name one of", id="two"),
+        pytest.param('{"all": true}', '"confirm": "all"', id="all-unconfirmed"),
+        pytest.param('{"all": true, "confirm": "all", "host": "a"}', "nothing else", id="all-host"),
+        pytest.param('{"url": "a"}', "neither a path", id="no-path"),
+        pytest.param('{"url": "/a/../b"}', "/a/../b", id="dots"),
+        pytest.param('{"grop": "a"}', "grop", id="unknown"),
+        pytest.param('{"group": ""}', "1 to", id="empty"),
+        pytest.param('{"mode": "softly", "url": "/a"}', "softly", id="mode"),
+        pytest.param("{", "JSON", id="no-json"),
+    ],
+)
+async def test_a_body_that_names_nothing_purges_nothing(
+    standing: Standing, url: str, body: str, said: str
+) -> None:
+    async with ClientSession() as client, client.post(f"{url}/-/purge", data=body) as answer:
+        assert answer.status == 400
+        assert said in (await answer.json())["error"]
+    assert standing.purged == []
+
+
+async def test_no_page_may_purge(standing: Standing, url: str) -> None:
+    headers = {"Origin": "http://elsewhere.test"}
+    body = {"all": True, "confirm": "all"}
+    async with (
+        ClientSession() as client,
+        client.post(f"{url}/-/purge", json=body, headers=headers) as answer,
+    ):
+        assert answer.status == 403
+    assert standing.purged == []
+
+
+async def test_a_purge_that_a_worker_did_not_hear_of_is_only_accepted(
+    standing: Standing, url: str
+) -> None:
+    standing.hears = False
+    async with ClientSession() as client, client.post(f"{url}/-/purge", json={"url": "/"}) as got:
+        assert got.status == 202
+        assert (await got.json())["workers"] == [{"name": "worker 1", "applied": False, "ms": 1.0}]

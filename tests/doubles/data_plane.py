@@ -8,6 +8,7 @@ Speaks just enough HTTP/1.1: one request a connection. ``/`` answers with the pr
 import asyncio
 import os
 import socket
+from collections.abc import Callable
 from contextlib import suppress
 
 from gateway.control.access_log import AccessLogFile
@@ -15,6 +16,7 @@ from gateway.control.channel import Settings
 from gateway.counters import Counters, Reading
 from gateway.edge.interfaces import LogEntry
 from gateway.errors import ConfigurationError
+from gateway.storage.purges import Purge
 
 
 def an_entry(target: bytes = b"/", *, agent: bytes = b"") -> LogEntry:
@@ -31,6 +33,7 @@ class SmallPlane:
         self._server: asyncio.Server | None = None
         self._running: set[asyncio.Task[None]] = set()
         self.rules: bytes | None = None
+        self.purged: list[Purge] = []
 
     async def start(self, listening: socket.socket) -> None:
         self._server = await asyncio.start_server(self._accept, sock=listening)
@@ -39,6 +42,15 @@ class SmallPlane:
         if settings.rules_text is not None and settings.rules_text.startswith(b"refused"):
             raise ConfigurationError("a worker refuses these rules")
         self.rules = settings.rules_text
+
+    def purge(self, purges: list[Purge]) -> None:
+        self.purged += purges
+
+    def remember(self, purged: list[tuple[Purge, float]]) -> None:
+        self.purged += [purge for purge, _ in purged]
+
+    def announce_to(self, tell: Callable[[list[Purge]], None]) -> None:
+        self._tell = tell
 
     async def drain(self, limit: float) -> None:
         assert self._server is not None

@@ -16,11 +16,16 @@ from tests.upstream.world import survivors
 
 @asynccontextmanager
 async def gateway_process(
-    folder: Path, origin: ScriptedOrigin, *, workers: int = 1, flags: tuple[str, ...] = ()
+    folder: Path,
+    origin: ScriptedOrigin,
+    *,
+    workers: int = 1,
+    flags: tuple[str, ...] = (),
+    rules_text: str = "version: 1\n",
 ) -> AsyncIterator[Serving]:
     """Run it with *workers*; nothing of it is left after."""
     rules = folder / "rules.yaml"
-    rules.write_text("version: 1\n")
+    rules.write_text(rules_text)
     process = await start(
         *("serve", "--rules", str(rules), "--state-dir", str(folder / "state")),
         *("--workers", str(workers), "--origin", origin.url, *ANY_PORTS, *flags),
