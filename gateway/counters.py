@@ -46,6 +46,8 @@ class Reading(msgspec.Struct):
     origin_latency: dict[str, Latencies]
     origin_failures: dict[str, dict[str, int]]
     """By origin, then by the reason word of the error."""
+    origin_retries: dict[str, int] = {}
+    """Requests tried again, by origin."""
     received_bytes: int = 0
     """Bytes that arrived from clients, heads included."""
     refused: dict[int, int] = {}
@@ -78,6 +80,7 @@ class Counters:
         "origin_connections_open",
         "origin_failures",
         "origin_latency",
+        "origin_retries",
         "received_bytes",
         "refreshes",
         "refused",
@@ -95,6 +98,7 @@ class Counters:
         self.origin_failures: defaultdict[str, defaultdict[str, int]] = defaultdict(
             lambda: defaultdict(int)
         )
+        self.origin_retries: defaultdict[str, int] = defaultdict(int)
         self.refused: defaultdict[int, int] = defaultdict(int)
         self.received_bytes = 0
         self.connections_accepted = 0
@@ -118,6 +122,7 @@ class Counters:
             ],
             origin_latency=dict(self.origin_latency),
             origin_failures={name: dict(why) for name, why in self.origin_failures.items()},
+            origin_retries=dict(self.origin_retries),
             refused=dict(self.refused),
             received_bytes=self.received_bytes,
             connections_accepted=self.connections_accepted,

@@ -22,6 +22,7 @@ def total(readings: Iterable[Reading]) -> Reading:
     latency: dict[str, Latencies] = defaultdict(Latencies)
     failures: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
     refused: dict[int, int] = defaultdict(int)
+    retries: dict[str, int] = defaultdict(int)
     whole = nothing()
     for reading in readings:
         for count in reading.requests:
@@ -36,6 +37,8 @@ def total(readings: Iterable[Reading]) -> Reading:
         for origin, reasons in reading.origin_failures.items():
             for reason, times in reasons.items():
                 failures[origin][reason] += times
+        for origin, times in reading.origin_retries.items():
+            retries[origin] += times
         for status, times in reading.refused.items():
             refused[status] += times
         for name in _PLAIN:
@@ -44,6 +47,7 @@ def total(readings: Iterable[Reading]) -> Reading:
     whole.origin_latency = dict(latency)
     whole.origin_failures = {origin: dict(reasons) for origin, reasons in failures.items()}
     whole.refused = dict(refused)
+    whole.origin_retries = dict(retries)
     return whole
 
 
@@ -68,5 +72,5 @@ HELD = (
 _PLAIN = tuple(
     name
     for name in Reading.__struct_fields__
-    if name not in {"requests", "origin_latency", "origin_failures", "refused"}
+    if name not in {"requests", "origin_latency", "origin_failures", "refused", "origin_retries"}
 )
