@@ -23,6 +23,7 @@ def total(readings: Iterable[Reading]) -> Reading:
     failures: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
     refused: dict[int, int] = defaultdict(int)
     retries: dict[str, int] = defaultdict(int)
+    up: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
     whole = nothing()
     for reading in readings:
         for count in reading.requests:
@@ -37,6 +38,9 @@ def total(readings: Iterable[Reading]) -> Reading:
         for origin, reasons in reading.origin_failures.items():
             for reason, times in reasons.items():
                 failures[origin][reason] += times
+        for origin, endpoints in reading.endpoints_up.items():
+            for endpoint, well in endpoints.items():
+                up[origin][endpoint] += well
         for origin, times in reading.origin_retries.items():
             retries[origin] += times
         for status, times in reading.refused.items():
@@ -48,6 +52,7 @@ def total(readings: Iterable[Reading]) -> Reading:
     whole.origin_failures = {origin: dict(reasons) for origin, reasons in failures.items()}
     whole.refused = dict(refused)
     whole.origin_retries = dict(retries)
+    whole.endpoints_up = {origin: dict(each) for origin, each in up.items()}
     return whole
 
 
@@ -56,6 +61,7 @@ def remains(reading: Reading) -> Reading:
     kept = total([reading])
     for name in HELD:
         setattr(kept, name, 0)
+    kept.endpoints_up = {}
     return kept
 
 
@@ -72,5 +78,13 @@ HELD = (
 _PLAIN = tuple(
     name
     for name in Reading.__struct_fields__
-    if name not in {"requests", "origin_latency", "origin_failures", "refused", "origin_retries"}
+    if name
+    not in {
+        "requests",
+        "origin_latency",
+        "origin_failures",
+        "refused",
+        "origin_retries",
+        "endpoints_up",
+    }
 )

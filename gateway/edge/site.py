@@ -165,6 +165,9 @@ class Site:
     def count_store(self) -> None:
         """Take the store's size over into the counts."""
         counters = self.counters
+        counters.endpoints_up = {
+            name: pool.endpoints() for name, pool in self.pools.items() if not pool.retired
+        }
         counters.store_bytes = self.memory.bytes
         counters.store_limit_bytes = self.memory.limit_bytes
         counters.store_objects = self.memory.objects

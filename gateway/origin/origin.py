@@ -72,6 +72,8 @@ class Origin:
         )
         self._choose = balance.WAYS[settings.balance]
         self._budget = RetryBudget(settings.retry.budget)
+        self._picked: OriginPool | None = None
+        """Chosen for the request that is about to come."""
         self.retired = False
         """Whether the rules name this origin no longer, or otherwise."""
         if settings.health is not None:
@@ -101,6 +103,10 @@ class Origin:
             pool = self._pick(now, asked)
             if pool is None:
                 return None
+            connection = pool.lend(now)
+            # Whoever got none asks for a new one at once: that is one choice, not two.
+            self._picked = pool if connection is None else None
+            return connection
         return pool.lend(now)
 
     def request(
@@ -117,8 +123,9 @@ class Origin:
         pool = self._only
         now = self._monotonic()
         if pool is None:
-            asked = head.partition(b"\r\n")[0]
-            pool = self._pick(now, asked)
+            pool, self._picked = self._picked, None
+            if pool is None:
+                pool = self._pick(now, head.partition(b"\r\n")[0])
             if pool is None:
                 pool = self._members[0].pool
                 refused = OriginRequest(pool, method, head, upload, taker, now, timeouts)
@@ -219,11 +226,12 @@ class Origin:
             if member.check is not None:
                 member.check.tick(now, self._chance())
 
-    def endpoints(self) -> dict[str, bool]:
-        """Return for each endpoint whether it gets requests."""
+    def endpoints(self) -> dict[str, int]:
+        """Return 1 for each endpoint that should get requests, 0 for the others."""
         now = self._monotonic()
         return {
-            str(member.pool.endpoint): member.pool.health.admits(now) for member in self._members
+            str(member.pool.endpoint): int(member.pool.health.admits(now))
+            for member in self._members
         }
 
     def close_idle(self) -> None:
