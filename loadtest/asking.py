@@ -6,14 +6,13 @@
 import random
 from collections.abc import Callable, Sequence
 from typing import Protocol, TypedDict, TypeVar
-from urllib.parse import quote
 
 import k9
 import msgspec
 from k9.http import Response
 from k9.metrics import Counter, Metric, Rate, Trend
 
-from loadtest.definition import Definition, definition, users
+from loadtest.definition import Definition, batch_path, definition, users
 
 KINDS: dict[str, Callable[[str, bool], Metric]] = {"counter": Counter, "rate": Rate, "trend": Trend}
 
@@ -168,11 +167,6 @@ class Client:
         self.metrics.answered(endpoint, response, right=response.status == 200)
         self.metrics.trend("api_duration", response.timings.duration)
         return response
-
-
-def batch_path(procedures: Sequence[str], inputs: str) -> str:
-    """Return the target of a batch; *inputs* is JSON, numbered by place."""
-    return f"/api/trpc/{','.join(procedures)}?batch=1&input={quote(inputs, safe='')}"
 
 
 def _is_batch_answer(response: Response) -> bool:

@@ -9,6 +9,7 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar
+from urllib.parse import quote
 
 import msgspec
 
@@ -119,6 +120,26 @@ class Choice(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     input: Input
 
 
+class Question(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a member of the crowd may ask: a batch with empty inputs, or a path."""
+
+    weight: float
+    batch: tuple[str, ...] = ()
+    path: str = ""
+
+
+class CrowdPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A hundred thousand connected users; times are seconds."""
+
+    users: int
+    live_share: float
+    """Of the users: those who listen to events instead of asking."""
+    think_seconds: float
+    ramp_seconds: float
+    hold_seconds: float
+    questions: tuple[Question, ...]
+
+
 class Definition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The whole of `profiles.json`."""
 
@@ -143,6 +164,7 @@ class Definition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     pages: tuple[Page, ...]
     calls: tuple[Call, ...]
     inputs: dict[str, tuple[Choice, ...]]
+    crowd: CrowdPlan
     tests: dict[str, LoadTest]
 
     def test(self, name: str) -> LoadTest:
@@ -176,6 +198,11 @@ class Users(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             for each in self.organizations
             for user in each.users
         }
+
+
+def batch_path(procedures: Sequence[str], inputs: str) -> str:
+    """Return the target of a batch of tRPC; *inputs* is JSON, numbered by place."""
+    return f"/api/trpc/{','.join(procedures)}?batch=1&input={quote(inputs, safe='')}"
 
 
 def _named(table: dict[str, Named], name: str, what: str) -> Named:

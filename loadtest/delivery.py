@@ -7,7 +7,7 @@ import urllib.request
 from dataclasses import dataclass
 
 from loadtest.definition import users
-from loadtest.record import Delivery
+from loadtest.record import Delivery, RunError
 
 _COMPRESSED = "br, gzip"
 _PATHS = (
@@ -22,7 +22,7 @@ _PICTURE = re.compile(r"""["'](/images/[^"'\s]+\.(?:png|jpe?g))["']""")
 _TIMEOUT = 15.0
 
 
-class CannotTell(Exception):
+class CannotTell(RunError):
     """The gateway doesn't answer as it should; the text says where."""
 
 
@@ -36,7 +36,8 @@ class _Answer:
 def measure(base: str) -> Delivery:
     """Ask the gateway at *base* for the same things in several ways, or raise CannotTell."""
     try:
-        cookie = _log_in(base)
+        everybody = users()
+        cookie = log_in(base, everybody.organizations[0].users[0], everybody.password)
         plain = compressed = 0
         for path in _PATHS:
             plain += len(_get(base, path, cookie, "identity").body)
@@ -57,17 +58,18 @@ def measure(base: str) -> Delivery:
     return Delivery(plain, compressed, bundle, types)
 
 
-def _log_in(base: str) -> str:
-    everybody = users()
+def log_in(base: str, email: str, password: str) -> str:
+    """Return the cookies of a new session, or raise CannotTell."""
     request = urllib.request.Request(
         f"{base}/api/auth/login",
-        data=json.dumps(
-            {"email": everybody.organizations[0].users[0], "password": everybody.password}
-        ).encode(),
+        data=json.dumps({"email": email, "password": password}).encode(),
         headers={"Content-Type": "application/json"},
     )
-    with urllib.request.urlopen(request, timeout=_TIMEOUT) as answer:
-        cookies: list[str] = answer.headers.get_all("Set-Cookie") or []
+    try:
+        with urllib.request.urlopen(request, timeout=_TIMEOUT) as answer:
+            cookies: list[str] = answer.headers.get_all("Set-Cookie") or []
+    except (OSError, urllib.error.URLError) as error:
+        raise CannotTell(f"{email} can't log in at {base}: {error}") from error
     return "; ".join(cookie.partition(";")[0] for cookie in cookies)
 
 

@@ -34,11 +34,15 @@ class Distribution:
 
     def merge(self, other: "Distribution") -> None:
         """Count everything that *other* has counted."""
-        for place, count in other.buckets.items():
+        self.absorb(other.buckets, other.total, other.largest)
+
+    def absorb(self, buckets: Mapping[int, int], total: float, largest: float) -> None:
+        """Count what another process has counted: its buckets, their sum, the largest value."""
+        for place, count in buckets.items():
             self._buckets[place] = self._buckets.get(place, 0) + count
-        self.count += other.count
-        self.total += other.total
-        self.largest = max(self.largest, other.largest)
+            self.count += count
+        self.total += total
+        self.largest = max(self.largest, largest)
 
     @property
     def buckets(self) -> Mapping[int, int]:

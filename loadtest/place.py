@@ -40,19 +40,19 @@ class Place:
 
 
 @contextmanager
-def started(workers: int, state: Path = STATE, wrap: tuple[str, ...] = ()) -> Iterator[Place]:
+def started(workers: int, state: Path = STATE, rules: Path | None = None) -> Iterator[Place]:
     """Start the hub and the gateway with *workers*, and end them.
 
-    *wrap* is put before the command, such as `taskset`. RunError when they don't come up.
+    None as *rules* takes the project's own. RunError when they don't come up.
     """
     state.mkdir(parents=True, exist_ok=True)
     any_port = "127.0.0.1:0"
     process = subprocess.Popen(
         [
-            *wrap,
             *(sys.executable, "-m", "deploy.local", "--state-dir", str(state.absolute() / "hub")),
             *("--gateway-listen", any_port, "--gateway-admin", any_port),
             *("--hub-listen", any_port, "--workers", str(workers)),
+            *(("--rules", str(rules)) if rules else ()),
         ],
         cwd=ROOT,
         stdout=subprocess.PIPE,
