@@ -26,7 +26,7 @@ install: $(STAMP) ## create the environment from the pinned dependencies
 run: $(STAMP) ## start the hub with its database and the gateway in front of it
 	@exec $(BIN)/python -m deploy.local
 
-test: $(STAMP) lint types floors ## everything a change must pass
+test: $(STAMP) lint types floors browser ## everything a change must pass
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: $(STAMP)
@@ -38,6 +38,16 @@ types: $(STAMP)
 
 floors: $(STAMP)
 	$(BIN)/lint-imports --no-cache
+
+browser: ## install Debian's Chromium, which the tests of pages use, unless there is one
+	@command -v chromium || command -v chromium-browser || command -v google-chrome || { \
+	  test "$$(id -u)" = 0 || root=sudo; \
+	  echo "installing Chromium, which the tests of pages need"; \
+	  command -v apt-get >/dev/null && { test -z "$$root" || command -v sudo >/dev/null; } \
+	  && $$root apt-get update -qq \
+	  && DEBIAN_FRONTEND=noninteractive $$root apt-get install -y -qq --no-install-recommends chromium >/dev/null; \
+	} || { echo "There is no Chromium and it couldn't be installed: install the package chromium" \
+	  "(Debian: apt-get install chromium, as root), then run this again." >&2; exit 1; }
 
 fast: $(STAMP) lint types floors ## between two edits: no database, no end-to-end tests
 	$(BIN)/python -m pytest -n 2 --ignore tests/upstream --ignore tests/end_to_end
@@ -55,7 +65,7 @@ bench-smoke: $(STAMP) ## the same in under a minute
 clean: ## remove the environment and the local state
 	rm -rf $(VENV) .state
 
-.PHONY: help install run test lint types floors fast fix bench bench-smoke clean
+.PHONY: help install run test browser lint types floors fast fix bench bench-smoke clean
 
 # Load tests: docs/loadtest.md
 PROFILE ?= laptop

@@ -4,6 +4,9 @@ from _pytest.terminal import TerminalReporter
 from hypothesis import HealthCheck, settings
 
 from tests.conformance import score, suite
+from tests.doubles.browser import browser
+
+__all__ = ["browser"]  # a fixture for whoever tests pages
 
 # How long one example takes says something about the machine's other work, not about ours.
 settings.register_profile("shared", deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -75,16 +75,7 @@ HELD = (
 )
 """The fields of a reading that say what a worker holds now."""
 
-_PLAIN = tuple(
-    name
-    for name in Reading.__struct_fields__
-    if name
-    not in {
-        "requests",
-        "origin_latency",
-        "origin_failures",
-        "refused",
-        "origin_retries",
-        "endpoints_up",
-    }
+_SUMMED_APART = frozenset(
+    {"requests", "origin_latency", "origin_failures", "refused", "origin_retries", "endpoints_up"}
 )
+_PLAIN = tuple(name for name in Reading.__struct_fields__ if name not in _SUMMED_APART)
