@@ -1,13 +1,15 @@
-"""The hub's command: ``python -m upstream serve``."""
+"""The hub's commands: ``python -m upstream serve``, ``rotate-keys``."""
 
 import argparse
 import logging
 import os
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
 from upstream.errors import StartFailed
+from upstream.org_token import make_key
 from upstream.serving import run
 from upstream.settings import read_settings
 
@@ -42,25 +44,54 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="fill an empty database with demo data; auto does so only in the embedded one,"
         " since everybody knows the password of the demo users (default: %(default)s)",
     )
+    rotate = commands.add_parser(
+        "rotate-keys",
+        help="make a new key for the organization token",
+        description="Make a new key. Running hubs publish it within a minute and sign with it"
+        " an hour later; the old one is dropped when its last token has run out.",
+    )
+    rotate.add_argument(
+        "--state-dir",
+        default=Path(".state"),
+        type=Path,
+        metavar="DIR",
+        help="where the hub keeps its keys (default: %(default)s)",
+    )
+    rotate.set_defaults(command=_rotate_keys)
+    serve.set_defaults(command=_serve)
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.WARNING, format="hub: %(levelname)s: %(message)s")
     # It would print a traceback each second while the database is away; we answer 503 then.
     logging.getLogger("asyncpg").setLevel(logging.ERROR)
     try:
-        run(
-            read_settings(
-                os.environ,
-                listen=options.listen,
-                state_dir=options.state_dir,
-                seed=options.seed,
-            )
-        )
+        options.command(options)
     except StartFailed as error:
         print(f"hub: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
     return 0
+
+
+def _serve(options: argparse.Namespace) -> None:
+    run(
+        read_settings(
+            os.environ,
+            listen=options.listen,
+            state_dir=options.state_dir,
+            seed=options.seed,
+        )
+    )
+
+
+def _rotate_keys(options: argparse.Namespace) -> None:
+    folder = options.state_dir
+    if not (folder / "keys").is_dir():
+        raise StartFailed(f"--state-dir: no hub has kept keys in {folder}: start one there first")
+    try:
+        print(f"hub: made {make_key(folder, time.time())}; it signs in an hour")
+    except OSError as error:
+        raise StartFailed(f"--state-dir: cannot write a key: {error}") from error
 
 
 if __name__ == "__main__":
