@@ -3,10 +3,10 @@
 from itertools import combinations
 from types import ModuleType
 
-from upstream import queries, queries_of_monitoring
+from upstream import queries, queries_of_monitoring, queries_of_writes
 from upstream.queries import Listing, Query
 
-MODULES: tuple[ModuleType, ...] = (queries, queries_of_monitoring)
+MODULES: tuple[ModuleType, ...] = (queries, queries_of_monitoring, queries_of_writes)
 _MOST_FILTERS = 3
 """Filters that clients combine, in pages that are listed here."""
 

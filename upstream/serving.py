@@ -45,6 +45,7 @@ SHUTDOWN_LIMIT = 10.0
 _BACKLOG = 1024
 _COUNT_UP_TO = 1_000_000
 _WATCH_INTERVAL = 0.5
+_KEYS_INTERVAL = 60.0
 
 _log = logging.getLogger("hub")
 
@@ -76,7 +77,7 @@ async def open_hub(settings: Settings, address: DatabaseAddress) -> AsyncIterato
         raise StartFailed(f"preparing the database {address}: {error}") from error
     finally:
         await connection.close()
-    signer = TokenSigner.open(settings.state_dir)
+    signer = TokenSigner(settings.state_dir, time.time())
     assets = Assets()
     broadcaster = Broadcaster(address, settings.pool)
     watched = settings.monitoring
@@ -87,7 +88,7 @@ async def open_hub(settings: Settings, address: DatabaseAddress) -> AsyncIterato
     monitor.plans_by(pool.plan)
     summaries = asyncio.get_running_loop().create_task(monitor.summarise())
     try:
-        async with broadcaster.listening():
+        async with broadcaster.listening(), _keys_kept_fresh(signer):
             yield Hub(
                 pool=pool,
                 monitor=monitor,
@@ -110,6 +111,27 @@ async def open_hub(settings: Settings, address: DatabaseAddress) -> AsyncIterato
         await pool.close()
         if datadog is not None:
             datadog.close()
+
+
+@asynccontextmanager
+async def _keys_kept_fresh(signer: TokenSigner) -> AsyncIterator[None]:
+    """Look after the keys of the organization token until left."""
+
+    async def keep_fresh() -> None:
+        while True:
+            await asyncio.sleep(_KEYS_INTERVAL)
+            try:
+                await asyncio.to_thread(signer.keep_fresh, time.time())
+            except StartFailed as error:  # the keys at hand go on signing
+                _log.error("%s", error)
+
+    task = asyncio.create_task(keep_fresh())
+    try:
+        yield
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
 
 
 async def _serve(
