@@ -9,7 +9,7 @@ PY := $(shell command -v $(PYTHON) 2>/dev/null || command -v python3)
 .DEFAULT_GOAL := help
 
 help: ## show the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /  make \1\t/' | expand -t 22
 
 $(STAMP): pyproject.toml constraints.txt
 	@$(PY) -c 'import sys; sys.exit("Python 3.11 or newer is needed; set PYTHON=/path/to/python3.11") if sys.version_info < (3, 11) else None'
@@ -66,3 +66,26 @@ clean: ## remove the environment and the local state
 	rm -rf $(VENV) .state
 
 .PHONY: help install run test browser lint types floors fast fix bench bench-smoke clean
+
+# Load tests: docs/loadtest.md
+PROFILE ?= laptop
+K6_VERSION := v1.8.1
+
+load: $(STAMP) ## rehearse the users and the API's callers on this machine (PROFILE, TEST)
+	$(BIN)/python -m loadtest run $(TEST) --profile $(PROFILE)
+
+load-100k: $(STAMP) ## hold a hundred thousand connected users, and measure
+	$(BIN)/python -m loadtest.crowd
+
+slo: $(STAMP) ## the success table, from the last run
+	$(BIN)/python -m loadtest slo
+
+k6: $(STAMP) .state/bin/k6 ## run the k6 scripts with k6 itself, which Go builds
+	$(BIN)/python -m loadtest run $(TEST) --profile smoke --engine k6
+
+.state/bin/k6:
+	@command -v go >/dev/null || { echo "k6 is built with Go, which isn't here: apt-get install golang-go, or https://go.dev/dl" >&2; exit 1; }
+	@mkdir -p .state/bin
+	GOBIN=$(CURDIR)/.state/bin GOFLAGS=-buildvcs=false go install go.k6.io/k6@$(K6_VERSION)
+
+.PHONY: load load-100k slo k6

@@ -46,6 +46,10 @@ class Reading(msgspec.Struct):
     origin_latency: dict[str, Latencies]
     origin_failures: dict[str, dict[str, int]]
     """By origin, then by the reason word of the error."""
+    endpoints_up: dict[str, dict[str, int]] = {}
+    """By origin and endpoint: 1 where it gets requests, in a sum the number of workers."""
+    origin_retries: dict[str, int] = {}
+    """Requests tried again, by origin."""
     received_bytes: int = 0
     """Bytes that arrived from clients, heads included."""
     refused: dict[int, int] = {}
@@ -73,11 +77,13 @@ class Counters:
         "collapsed",
         "connections_accepted",
         "connections_open",
+        "endpoints_up",
         "exchanges_running",
         "log_lines_dropped",
         "origin_connections_open",
         "origin_failures",
         "origin_latency",
+        "origin_retries",
         "received_bytes",
         "refreshes",
         "refused",
@@ -95,6 +101,8 @@ class Counters:
         self.origin_failures: defaultdict[str, defaultdict[str, int]] = defaultdict(
             lambda: defaultdict(int)
         )
+        self.endpoints_up: dict[str, dict[str, int]] = {}
+        self.origin_retries: defaultdict[str, int] = defaultdict(int)
         self.refused: defaultdict[int, int] = defaultdict(int)
         self.received_bytes = 0
         self.connections_accepted = 0
@@ -118,6 +126,8 @@ class Counters:
             ],
             origin_latency=dict(self.origin_latency),
             origin_failures={name: dict(why) for name, why in self.origin_failures.items()},
+            endpoints_up=self.endpoints_up,
+            origin_retries=dict(self.origin_retries),
             refused=dict(self.refused),
             received_bytes=self.received_bytes,
             connections_accepted=self.connections_accepted,

@@ -87,6 +87,13 @@ class OriginBusy(ExchangeFailed):
     reason = "origin-busy"
 
 
+class OriginDown(ExchangeFailed):
+    """No endpoint should get requests, and the rules want them refused then."""
+
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+    reason = "origin-down"
+
+
 class ResponseTruncated(GatewayError):
     """A response body ended before its framing said so; what came is not complete."""
 

@@ -9,6 +9,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 
+_NAMES: dict[str, str] = {}
+
 
 @dataclass(frozen=True, slots=True)
 class Query:
@@ -16,6 +18,14 @@ class Query:
 
     name: str
     sql: str
+
+    def __post_init__(self) -> None:
+        _NAMES[self.sql] = self.name
+
+
+def name_of(sql: str) -> str | None:
+    """Return what the hub calls the query *sql*; None for one that has no name."""
+    return _NAMES.get(sql)
 
 
 @dataclass(frozen=True)
@@ -442,7 +452,7 @@ COUNT_ROWS = Query(
     "SELECT " + " + ".join(f"(SELECT count(*) FROM {table})" for table in _TABLES),  # noqa: S608 - constants of this module only
 )
 HAS_ORGANIZATIONS = Query("seed.needed", "SELECT EXISTS (SELECT FROM organizations)")
-MIGRATION_LOCK = Query("migrations.lock", "SELECT pg_advisory_lock($1)")
+MIGRATION_LOCK = Query("migrations.lock", "SELECT pg_try_advisory_lock($1)")
 MIGRATION_UNLOCK = Query("migrations.unlock", "SELECT pg_advisory_unlock($1)")
 MIGRATION_TABLE = Query(
     "migrations.table",

@@ -30,6 +30,8 @@ from upstream.embedded import EmbeddedPostgres
 from upstream.errors import StartFailed
 from upstream.events import Broadcaster
 from upstream.migrate import prepare, shipped_migrations
+from upstream.monitoring.datadog import Datadog
+from upstream.monitoring.monitor import Monitor, Thresholds
 from upstream.org_token import TokenSigner, private_secret
 from upstream.pages import make_templates
 from upstream.pool import Pool, connect
@@ -78,11 +80,19 @@ async def open_hub(settings: Settings, address: DatabaseAddress) -> AsyncIterato
     signer = TokenSigner(settings.state_dir, time.time())
     assets = Assets()
     broadcaster = Broadcaster(address, settings.pool)
-    pool = await Pool.open(address, settings.pool)
+    watched = settings.monitoring
+    datadog = None if watched.datadog is None else Datadog(*watched.datadog)
+    thresholds = Thresholds(watched.warning, watched.slow, watched.summary, watched.every_query)
+    monitor = Monitor(thresholds, () if datadog is None else (datadog,))
+    pool = await Pool.open(address, settings.pool, monitor.heard)
+    monitor.plans_by(pool.plan)
+    summaries = asyncio.get_running_loop().create_task(monitor.summarise())
     try:
         async with broadcaster.listening(), _keys_kept_fresh(signer):
             yield Hub(
                 pool=pool,
+                monitor=monitor,
+                internal_networks=watched.internal_networks,
                 signer=signer,
                 broadcaster=broadcaster,
                 assets=assets,
@@ -96,7 +106,11 @@ async def open_hub(settings: Settings, address: DatabaseAddress) -> AsyncIterato
                 heartbeat=HEARTBEAT,
             )
     finally:
+        summaries.cancel()
+        await asyncio.gather(summaries, monitor.close(), return_exceptions=True)
         await pool.close()
+        if datadog is not None:
+            datadog.close()
 
 
 @asynccontextmanager

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from gateway.config import effective
+from gateway.config import effective, rule_tests
 from gateway.config.build import SWITCH, Examined, examine
 from gateway.config.findings import Finding, Severity
 from gateway.config.routes import Effective
@@ -39,14 +39,17 @@ def add_file_argument(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Check; return 1 when the file can't be used."""
     examined = examine(args.file, os.environ, args.origin)
+    passed, count = 0, 0
+    if examined.snapshot is not None:
+        passed, count = rule_tests.run(examined.tests, examined.snapshot, examined.findings)
     if args.json:
-        print(json.dumps(_as_json(args.file, examined), indent=2))
+        print(json.dumps(_as_json(args.file, examined, passed, count), indent=2))
     else:
-        _print(args.file, examined)
-    return 1 if examined.snapshot is None else 0
+        _print(args.file, examined, passed, count)
+    return 1 if examined.findings.failed else 0
 
 
-def _print(file: Path, examined: Examined) -> None:
+def _print(file: Path, examined: Examined, passed: int, count: int) -> None:
     for finding in examined.findings:
         print(finding.render())
     errors, warnings = _counts(examined.findings)
@@ -63,7 +66,9 @@ def _print(file: Path, examined: Examined) -> None:
         print(f"{SWITCH} is set: nothing under /api is cached, whatever the table says")
     routes = _number(len(examined.routes), "route")
     origins = _number(len(examined.snapshot.origins), "origin")
-    print(f"{file}: {routes}, {origins}, no errors, {_number(warnings, 'warning')}")
+    tests = f", {passed} of {_number(count, 'test')} passed" if count else ""
+    told = f"{_number(errors, 'error')}, {_number(warnings, 'warning')}"
+    print(f"{file}: {routes}, {origins}, {told}{tests}")
 
 
 def _row(each: Effective) -> tuple[str, ...]:
@@ -110,10 +115,11 @@ def _number(count: int, noun: str) -> str:
     return f"{count or 'no'} {noun}{'' if count == 1 else 's'}"
 
 
-def _as_json(file: Path, examined: Examined) -> dict[str, Any]:
+def _as_json(file: Path, examined: Examined, passed: int, count: int) -> dict[str, Any]:
     return {
         "file": str(file),
-        "ok": examined.snapshot is not None,
+        "ok": not examined.findings.failed,
+        "tests": {"passed": passed, "all": count},
         "findings": [_finding_as_json(finding) for finding in examined.findings],
         "routes": [effective.as_json(each) for each in examined.routes],
         "api_cache_disabled": examined.api_passed,

@@ -9,13 +9,14 @@ from pathlib import Path
 import msgspec
 import uvloop
 
-from gateway.config.build import examine, read
+from gateway.config import rule_tests
+from gateway.config.build import Examined, examine, read
 from gateway.config.effective import values
 from gateway.config.findings import Severity, render
 from gateway.control import addresses, log
 from gateway.control.access_log import open_for_append
 from gateway.control.channel import Settings
-from gateway.control.rules_file import Judge, RulesFile
+from gateway.control.rules_file import Judge, Judged, RulesFile
 from gateway.control.supervisor import Supervisor
 from gateway.errors import ConfigurationError
 
@@ -75,31 +76,41 @@ def run(args: argparse.Namespace) -> int:
     except OSError as error:
         print(f"error: {path} can't be read: {error.strerror}", file=sys.stderr)
         return 1
-    examined = examine(path, os.environ, settings.origin, content)
+    examined = _examined(msgspec.structs.replace(settings, rules_text=content))
     if len(examined.findings):
         print(render(examined.findings), file=sys.stderr)
-    if examined.snapshot is None:
+    if examined.findings.failed:
         return 1
-    return serve(msgspec.structs.replace(settings, rules_text=content), judge)
+    known = dict(examined.included)
+    return serve(msgspec.structs.replace(settings, rules_text=content, included=known), judge)
 
 
-def judge(settings: Settings) -> list[str]:
-    """Return what the rules in *settings* say, a line for each route.
+def judge(settings: Settings) -> Judged:
+    """Return what the rules in *settings* say, a line for each route, once their tests pass.
 
     Raises:
         ConfigurationError: they can't be used; the text lists every error with its place.
 
     """
-    examined = examine(Path(settings.rules), os.environ, settings.origin, settings.rules_text)
-    if examined.snapshot is None:
+    examined = _examined(settings)
+    if examined.findings.failed:
         raise ConfigurationError(
             render(each for each in examined.findings if each.severity is Severity.ERROR)
         )
-    return [
+    said = [
         f"route {each.route.name}: "
         + ", ".join(f"{held.key} {held.value}" for held in values(each) if held.place is not None)
         for each in examined.routes
     ]
+    return Judged(said, dict(examined.included))
+
+
+def _examined(settings: Settings) -> Examined:
+    path = Path(settings.rules)
+    examined = examine(path, os.environ, settings.origin, settings.rules_text, settings.included)
+    if examined.snapshot is not None:
+        rule_tests.run(examined.tests, examined.snapshot, examined.findings)
+    return examined
 
 
 def settings_of(args: argparse.Namespace) -> Settings:

@@ -6,30 +6,31 @@ is where the operator's words and the specification's words meet.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
-from gateway.config import document, routes, spec
+from gateway.config import document, include, routes, spec
+from gateway.config import spec_writes as writes
 from gateway.config.environment import switched_on
-from gateway.config.findings import Findings, Place, Severity, did_you_mean, quoted, render
+from gateway.config.findings import Findings, Place, Severity, quoted, render
+from gateway.config.origins import build as build_origins
 from gateway.config.reach import report_unreachable
 from gateway.config.routes import Effective, warn_about_scopes
-from gateway.config.shapes import Refused, Unfit
-from gateway.config.tables import Key, Settings
-from gateway.config.units import SERVER, parse_server
+from gateway.config.shapes import Refused
+from gateway.config.spec_tests import TESTS
+from gateway.config.tables import Key, Setting, Settings
 from gateway.edge.snapshot import MEBIBYTE, Limits, Snapshot
 from gateway.errors import ConfigurationError
-from gateway.origin.settings import OriginSettings, Timeouts
+from gateway.policy.invalidation import is_safe
 from gateway.routing.identity import BadKeySet, IdentityVerifier, KeySet, OrgProof
 from gateway.routing.table import ApiPassed, RouteTable
+from gateway.routing.writes import OnWrite
 
 T = TypeVar("T")
 
 SWITCH = "DISABLE_API_CACHE"
 """The variable that switches caching under /api off, whatever the rules say."""
-IMPLIED_ORIGIN = "origin"
-"""What the origin of ``--origin`` is called when the rules name none."""
 _MEMORY_BYTES = 256 * MEBIBYTE
 _OBJECT_BYTES = 16 * MEBIBYTE
 
@@ -45,6 +46,10 @@ class Examined:
     """In the order of the file, the implied one last; none when there are errors."""
     api_passed: bool
     """Is caching under /api switched off?"""
+    tests: tuple[Setting[Settings], ...] = ()
+    """What stands under `tests`, in this file and in those that it includes."""
+    included: Mapping[str, bytes] = field(default_factory=dict)
+    """What the files have that it includes, by path."""
 
 
 def load(
@@ -52,17 +57,19 @@ def load(
     environ: Mapping[str, str],
     origin_override: str | None,
     content: bytes | None = None,
+    included: Mapping[str, bytes] | None = None,
 ) -> Snapshot:
     """Return what the rules at *path* say.
 
     *origin_override*, a URL, replaces the servers of the default origin; None leaves them.
-    *content* is what was read at *path* before; None reads it now.
+    *content* is what was read at *path* before, *included* what was read in the files that it
+    includes, by path; None reads it now.
 
     Raises:
         ConfigurationError: the file can't be used; the text lists every error with its place.
 
     """
-    examined = examine(path, environ, origin_override, content)
+    examined = examine(path, environ, origin_override, content, included)
     if examined.snapshot is None:
         raise ConfigurationError(
             render(each for each in examined.findings if each.severity is Severity.ERROR)
@@ -81,6 +88,7 @@ def examine(
     environ: Mapping[str, str],
     origin_override: str | None,
     content: bytes | None = None,
+    included: Mapping[str, bytes] | None = None,
 ) -> Examined:
     """Say everything there is to say about the rules at *path*; arguments as of `load`."""
     findings = Findings()
@@ -102,7 +110,8 @@ def examine(
         root = spec.ROOT.read(node, "", findings)
     except Refused:
         return Examined(findings, None, (), api_passed)
-    return _build(root, path.parent, origin_override, findings, api_passed=api_passed)
+    further = include.read(root, path.parent, environ, findings, included)
+    return _build(root, further, path.parent, origin_override, findings, api_passed=api_passed)
 
 
 def _api_passed(environ: Mapping[str, str], findings: Findings) -> bool:
@@ -115,17 +124,21 @@ def _api_passed(environ: Mapping[str, str], findings: Findings) -> bool:
 
 def _build(
     root: Settings,
+    included: include.Included,
     folder: Path,
     origin_override: str | None,
     findings: Findings,
     *,
     api_passed: bool,
 ) -> Examined:
-    origins, default_origin = _origins(root, origin_override, findings)
-    written, fallback = routes.build(root, default_origin, tuple(origins), findings)
+    origins, default_origin = build_origins(root, folder, origin_override, findings)
+    written, fallback = routes.build(
+        root, included.routes, default_origin, tuple(origins), findings
+    )
     identity, users, orgs = _identity(root, folder, findings)
     memory_bytes, object_bytes = _memory(root, findings)
     limits = _limits(root, findings)
+    on_write = _on_write(root, findings)
     if not findings.failed:  # a route that lost a bad path isn't itself
         report_unreachable(written, findings)
     warn_about_scopes(written, users=users, orgs=orgs, findings=findings)
@@ -141,75 +154,39 @@ def _build(
         memory_bytes=memory_bytes,
         object_bytes=object_bytes,
         limits=limits,
+        on_write=on_write,
     )
-    return Examined(findings, snapshot, (*written, fallback), api_passed)
+    return Examined(
+        findings,
+        snapshot,
+        (*written, fallback),
+        api_passed,
+        (*(root.get(TESTS) or ()), *included.tests),
+    )
 
 
-def _origins(
-    root: Settings, override: str | None, findings: Findings
-) -> tuple[dict[str, OriginSettings], str]:
-    """Return the origins by name, and the name of the default one."""
-    written = root.get(spec.ORIGINS) or {}
-    origins = {name: _origin(name, each.value, findings) for name, each in written.items()}
-    defaults = root.get(spec.DEFAULTS)
-    default = None if defaults is None else defaults.get(spec.ROUTE_ORIGIN)
-    if default is not None and defaults is not None and default not in origins:
-        if origins or override is None:
-            findings.error(
-                defaults.place_of(spec.ROUTE_ORIGIN),
-                f"there is no origin {quoted(default)}",
-                did_you_mean(default, origins) or 'name it under "origins"',
+def _on_write(root: Settings, findings: Findings) -> tuple[OnWrite, ...]:
+    found = []
+    for each in root.get(writes.INVALIDATE) or ():
+        written: Settings = each.value
+        when = written.get(writes.WHEN)
+        methods = () if when is None else when.get(writes.METHODS) or ()
+        for method in methods:
+            if is_safe(method.value.encode("ascii")):
+                findings.error(
+                    method.place,
+                    f"{method.value} changes nothing, and any page can be made to send it",
+                    "name methods such as POST",
+                )
+        found.append(
+            OnWrite(
+                paths=tuple(path.value for path in (when and when.get(writes.PATH)) or ()),
+                groups=tuple(group.value for group in written.get(writes.GROUPS) or ()),
+                methods=frozenset(method.value for method in methods),
+                hard=written.get(writes.MODE) == "hard",
             )
-    elif default is None and len(origins) > 1:
-        findings.error(
-            root.place_of(spec.ORIGINS),
-            "there are several origins, and none is the default",
-            'add "defaults: {origin: NAME}"',
         )
-    elif not origins and override is None and not findings.failed:
-        findings.error(
-            root.place,
-            "no origin: nothing says where requests go",
-            'name one under "origins", or give --origin URL',
-        )
-    name = default or next(iter(origins), IMPLIED_ORIGIN)
-    if override is not None:
-        try:
-            endpoint = parse_server(override)
-        except Unfit as error:
-            text = error.text or f"expected {SERVER.expects}, got {quoted(override)}"
-            findings.error(None, f"--origin: {text}", error.hint)
-        else:
-            known = origins.get(name) or OriginSettings(name, ())
-            origins[name] = replace(known, endpoints=(endpoint,))
-    return origins, name
-
-
-def _origin(name: str, table: Settings, findings: Findings) -> OriginSettings:
-    standard, standard_timeouts = OriginSettings(name, ()), Timeouts()
-    servers = table.get(spec.SERVERS) or ()
-    if len(servers) > 1:
-        findings.error(
-            servers[1].place,
-            f"origins.{name}.servers: only one server is used for now",
-            "leave one, and balance before it",
-        )
-    host = table.get(spec.HOST_SENT)
-    timeouts = table.get(spec.TIMEOUTS)
-    connections = table.get(spec.CONNECTIONS)
-    return OriginSettings(
-        name=name,
-        endpoints=tuple(server.value for server in servers),
-        timeouts=Timeouts(
-            connect=_or(timeouts, spec.CONNECT, standard_timeouts.connect),
-            first_byte=_or(timeouts, spec.FIRST_BYTE, standard_timeouts.first_byte),
-            between_bytes=_or(timeouts, spec.BETWEEN_BYTES, standard_timeouts.between_bytes),
-            total=_or(timeouts, spec.TOTAL, standard_timeouts.total),
-        ),
-        host=None if host in (None, "preserve") else host,
-        max_connections=_or(connections, spec.MAX_CONNECTIONS, standard.max_connections),
-        max_waiting=_or(connections, spec.MAX_WAITING, standard.max_waiting),
-    )
+    return tuple(found)
 
 
 def _identity(

@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from gateway.config import spec
+from gateway.config import spec_routes as routing
 from gateway.config.findings import Place
 from gateway.config.routes import Effective
-from gateway.config.tables import Key, MapOf, Settings, Table
+from gateway.config.spec import ROUTE_TABLE
+from gateway.config.tables import Key, MapOf, Setting, Settings, Table
 from gateway.config.units import show_duration
 from gateway.policy.rules import Scope
 
@@ -33,6 +35,7 @@ def values(effective: Effective) -> Iterator[Held]:
     yield Held("origin", route.origin, effective.origin)
     if route.protocol is not None:
         yield Held("protocol", route.protocol, effective.place)
+    yield from _treatment(effective)
     cache = effective.cache
     if cache is not None and isinstance(cache.value, str):
         yield Held("cache", cache.value, cache.place)
@@ -42,6 +45,36 @@ def values(effective: Effective) -> Iterator[Held]:
             yield Held(held.key, route.cache.scope.value, None)
         else:
             yield held
+
+
+def _treatment(effective: Effective) -> Iterator[Held]:
+    """Yield what is written for a route besides path, method, origin and cache."""
+    settings = effective.settings
+    if settings is None:
+        return
+    match = settings.get(routing.MATCH)
+    if match is not None:
+        for key, setting in match.each():
+            if key is not routing.PATH and key is not routing.METHODS:
+                yield from _written(f"match.{key.name}", key, setting)
+    for key in ROUTE_TABLE.keys:
+        if key.name in settings.values and key.name not in _TOLD_ELSEWHERE:
+            yield from _written(key.name, key, settings.values[key.name])
+
+
+_TOLD_ELSEWHERE = frozenset({"name", "match", "origin", "protocol", "cache"})
+
+
+def _written(at: str, key: Key[Any], setting: Setting[Any]) -> Iterator[Held]:
+    value = setting.value
+    if isinstance(value, Settings):
+        for inner, one in value.each():
+            yield from _written(f"{at}.{inner.name}", inner, one)
+    elif isinstance(key.shape, MapOf):
+        for entry, one in value.items():
+            yield Held(f"{at}.{entry}", key.shape.show_one(one.value), one.place)
+    else:
+        yield Held(at, key.shape.show(value), setting.place)
 
 
 def _inside(keys: tuple[Key[Any], ...], table: Any, at: str) -> Iterator[Held]:
@@ -65,6 +98,8 @@ def _inside(keys: tuple[Key[Any], ...], table: Any, at: str) -> Iterator[Held]:
 def caching(effective: Effective) -> str:
     """Return in a few words how long a route's responses are kept."""
     rules = effective.route.cache
+    if effective.route.answer is not None:
+        return "answered here"
     if not rules.enabled:
         return "off"
     return "as the origin says" if rules.lifetime is None else show_duration(rules.lifetime)
@@ -99,6 +134,13 @@ def as_json(effective: Effective) -> dict[str, Any]:
             },
             "headers": [name.decode() for name in rules.key_headers],
             "cookies": [name.decode() for name in rules.key_cookies],
+            "groups": list(route.groups),
+            "vary": {
+                **{name.decode(): "exact" for name in sorted(rules.vary_exact)},
+                **{name.decode(): "bypass" for name in sorted(rules.vary_bypass)},
+            },
+            "override": sorted(rules.overrides),
+            "because": route.because or None,
         }
     return {
         "name": route.name,
@@ -108,6 +150,7 @@ def as_json(effective: Effective) -> dict[str, Any]:
         "origin": route.origin,
         "protocol": route.protocol,
         "cache": cache,
+        "treatment": {held.key: held.value for held in _treatment(effective)},
     }
 
 

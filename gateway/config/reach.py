@@ -12,6 +12,8 @@ from typing import TypeAlias, TypeVar
 
 from gateway.config.findings import Findings, Place, quoted
 from gateway.config.routes import Effective
+from gateway.routing import hosts
+from gateway.routing.conditions import Conditions
 from gateway.routing.table import methods_of
 
 _SLASH = ord("/")
@@ -34,6 +36,34 @@ class Taker:
     methods: frozenset[str] = frozenset()
     """None are all of them."""
     off: bool = False
+    host: str | None = None
+    """The host pattern that is asked for; None for every host."""
+    when: Conditions = Conditions()
+    """What is asked besides; the hosts in it don't count."""
+    route: int = 0
+    """Tells the globs of one route from those of another."""
+    excepted: bool = False
+    """It isn't what the route takes, but what it leaves to others."""
+
+    def asks_no_more_than(self, other: "Taker") -> bool:
+        """Return whether whatever *other* asks for is enough here, path and method aside."""
+        if self.host is not None:
+            if other.host is None:
+                return False
+            if not hosts.contains(self.host.encode("ascii"), other.host.encode("ascii")):
+                return False
+        mine, theirs = self.when, other.when
+        if mine.path_regex is not None and mine.path_regex != theirs.path_regex:
+            return False
+        return all(
+            any(test.implied_by(given) for given in given_tests)
+            for tests, given_tests in (
+                (mine.headers, theirs.headers),
+                (mine.cookies, theirs.cookies),
+                (mine.query, theirs.query),
+            )
+            for test in tests
+        )
 
 
 class Automaton:
@@ -122,10 +152,15 @@ class Taken:
     """One alone, where one is enough."""
 
 
-def coverage(taker: Taker, better: Automaton) -> Open | Taken:
-    """Tell whether the globs in *better* take every request that *taker* would."""
+def coverage(taker: Taker, better: Automaton, excepted: Iterable[Taker] = ()) -> Open | Taken:
+    """Tell whether the globs in *better* take every request that *taker* would.
+
+    *excepted* are globs whose paths *taker* leaves to others.
+    """
     own = Automaton()
     own.add(taker)
+    for each in excepted:
+        own.add(each)
     first = (own.start(), better.start())
     came_from: dict[tuple[_States, _States], bytes] = {first: b"/"}
     waiting = [first]
@@ -133,8 +168,15 @@ def coverage(taker: Taker, better: Automaton) -> Open | Taken:
     together: dict[Taker, None] = {}
     for mine, theirs in waiting:  # grows while it is walked: breadth first
         path = came_from[mine, theirs]
-        if own.accepting(mine):
-            takers = better.accepting(theirs)
+        accepting = own.accepting(mine)
+        if accepting and not any(each.excepted for each in accepting):
+            found = better.accepting(theirs)
+            left = {each.route for each in found if each.excepted}
+            takers = [
+                each
+                for each in found
+                if not each.excepted and each.route not in left and each.asks_no_more_than(taker)
+            ]
             if not _covered(taker.methods, takers):
                 return Open(path)
             enough = {each for each in takers if _covered(taker.methods, [each])}
@@ -174,11 +216,20 @@ def report_unreachable(routes: Sequence[Effective], findings: Findings) -> None:
     """Report the routes, and paths of routes, that better routes leave nothing to."""
     better = Automaton()
     # The order of RouteTable: what is off wins wherever it stands.
-    for effective in sorted(routes, key=lambda each: each.route.cache.enabled):
-        takers = _takers(effective)
-        answers = [(taker, coverage(taker, better)) for taker in takers]
+    ranked = sorted(routes, key=lambda each: not each.route.wins)
+    for number, effective in enumerate(ranked, start=1):
+        takers = _takers(effective, number)
+        left = _excepted(effective, number)
+        answers = [(taker, coverage(taker, better, left)) for taker in takers]
         taken = [(taker, answer) for taker, answer in answers if isinstance(answer, Taken)]
-        if len(taken) == len(takers):
+        if any(not answer.by for _, answer in taken):
+            findings.error(
+                effective.place,
+                f"route {quoted(effective.route.name)} can never match: its own except leaves "
+                "nothing to it",
+                "remove the path, or the exception",
+            )
+        elif len(taken) == len(takers):
             by = dict.fromkeys(each for _, answer in taken for each in answer.by)
             findings.error(
                 effective.place,
@@ -193,16 +244,26 @@ def report_unreachable(routes: Sequence[Effective], findings: Findings) -> None:
                     f"match: {_who(answer.by)} first",
                     _why(answer.by, effective),
                 )
-        for taker in takers:
+        for taker in (*takers, *left):
             better.add(taker)
 
 
-def _takers(effective: Effective) -> list[Taker]:
-    methods = methods_of(effective.route)
-    off = not effective.route.cache.enabled
-    return [Taker(path.value, path.place.line, methods, off) for path in effective.paths] or [
-        Taker("/*", effective.route.line, methods, off)
+def _takers(effective: Effective, number: int) -> list[Taker]:
+    route = effective.route
+    methods = methods_of(route)
+    when = route.when or Conditions()
+    globs = [(path.value, path.place.line) for path in effective.paths] or [("/*", route.line)]
+    return [
+        Taker(glob, line, methods, route.wins, host, when, number)
+        for glob, line in globs
+        for host in when.hosts or (None,)
     ]
+
+
+def _excepted(effective: Effective, number: int) -> list[Taker]:
+    when = effective.route.when
+    paths = () if when is None else when.excepted
+    return [Taker(path, effective.route.line, route=number, excepted=True) for path in paths]
 
 
 def _place_of(taker: Taker, effective: Effective) -> Place | None:

@@ -1,13 +1,15 @@
 """From the tables under ``routes`` and ``defaults`` to routes with everything merged in."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import TypedDict
 
-from gateway.config import spec
+from gateway.config import spec, treatments
+from gateway.config import spec_routes as routing
+from gateway.config.cache_rules import because, cache_rules, groups
 from gateway.config.findings import Findings, Place, did_you_mean, quoted
-from gateway.config.tables import Key, Setting, Settings, merged
-from gateway.policy.rules import OBEY_ORIGIN, CacheRules, Heuristic, QueryRules, Scope
+from gateway.config.spec_origins import ORIGINS
+from gateway.config.tables import Setting, Settings, merged
+from gateway.policy.rules import OBEY_ORIGIN, CacheRules, Scope
 from gateway.routing.route import Route
 
 ALL = "all"
@@ -29,6 +31,8 @@ class Effective:
     """Where it begins; None for a route that is implied."""
     cache: Setting[Settings | str] | None
     """What is written about caching, the defaults merged in; None when nothing is."""
+    settings: Settings | None
+    """What is written at all, the defaults merged in; None when nothing is."""
     origin: Place | None
     """Where its origin was named, if only by being the only one; None when by a flag."""
     paths: tuple[Setting[str], ...] = ()
@@ -44,12 +48,20 @@ class _Defaults:
     cache: Setting[Settings | str] | None
     base: CacheRules
     """What holds where nothing is written."""
+    table: Settings | None
 
 
 def build(
-    root: Settings, default_origin: str, origins: Collection[str], findings: Findings
+    root: Settings,
+    included: Sequence[Setting[Settings]],
+    default_origin: str,
+    origins: Collection[str],
+    findings: Findings,
 ) -> tuple[list[Effective], Effective]:
-    """Return the routes in the order of the file, and the one that takes the rest."""
+    """Return the routes in the order of the file, and the one that takes the rest.
+
+    *included* are the tables of routes from further files.
+    """
     written = root.get(spec.ROUTES)
     table = root.get(spec.DEFAULTS)
     defaults = _Defaults(
@@ -57,16 +69,28 @@ def build(
         _default_origin_place(root, default_origin),
         None if table is None else table.values.get(spec.CACHE.name),
         OBEY_ORIGIN if written is None else CacheRules(),
+        table,
     )
     name = ALL if written is None else DEFAULT
     fallback = Effective(
-        Route(name, default_origin, _cache_rules(defaults.cache, defaults.base)),
+        Route(
+            name,
+            default_origin,
+            cache_rules(defaults.cache, defaults.base, findings),
+            groups=groups(defaults.cache),
+            because=because(defaults.cache),
+            **treatments.of_defaults(table),
+        ),
         None,
         defaults.cache,
+        table,
         defaults.origin_place,
     )
     names: dict[str, int] = {}
-    routes = [_route(each.value, defaults, origins, names, findings) for each in written or ()]
+    routes = [
+        _route(each.value, defaults, origins, names, findings)
+        for each in (*(written or ()), *included)
+    ]
     return routes, fallback
 
 
@@ -74,7 +98,7 @@ def _default_origin_place(root: Settings, name: str) -> Place | None:
     defaults = root.get(spec.DEFAULTS)
     if defaults is not None and defaults.get(spec.ROUTE_ORIGIN) is not None:
         return defaults.place_of(spec.ROUTE_ORIGIN)
-    only = (root.get(spec.ORIGINS) or {}).get(name)
+    only = (root.get(ORIGINS) or {}).get(name)
     return None if only is None else only.place
 
 
@@ -85,9 +109,9 @@ def _route(
     names: dict[str, int],
     findings: Findings,
 ) -> Effective:
-    match = table.get(spec.MATCH)
-    paths = () if match is None else match.get(spec.PATH) or ()
-    methods = () if match is None else match.get(spec.METHODS) or ()
+    match = table.get(routing.MATCH)
+    paths = () if match is None else match.get(routing.PATH) or ()
+    methods = () if match is None else match.get(routing.METHODS) or ()
     if match is not None and not match.values and not findings.failed:
         findings.error(
             match.place,
@@ -112,14 +136,20 @@ def _route(
     route = Route(
         name=_name(table, paths, names, findings),
         origin=origin or defaults.origin,
-        cache=_cache_rules(cache, defaults.base),
+        cache=cache_rules(cache, defaults.base, findings),
         paths=tuple(dict.fromkeys(path.value for path in paths)),
         methods=frozenset(method.value for method in methods),
         protocol=table.get(spec.PROTOCOL),
         line=table.place.line,
+        when=treatments.conditions(table, match),
+        groups=groups(cache),
+        because=because(cache),
+        **treatments.of_route(table, defaults.table),
     )
+    treatments.judge(route, table, findings)
     origin_place = defaults.origin_place if origin is None else table.place_of(spec.ROUTE_ORIGIN)
-    return Effective(route, table.place, cache, origin_place, paths)
+    settings = table if defaults.table is None else merged(defaults.table, table)
+    return Effective(route, table.place, cache, settings, origin_place, paths)
 
 
 def _name(
@@ -160,87 +190,6 @@ def _merged_cache(
     if isinstance(base.value, Settings) and isinstance(over.value, Settings):
         return Setting(merged(base.value, over.value), over.place)
     return over
-
-
-def _cache_rules(setting: Setting[Settings | str] | None, base: CacheRules) -> CacheRules:
-    if setting is None:
-        return base
-    cache = setting.value
-    if isinstance(cache, str):
-        return CacheRules(enabled=False)
-    ttl = cache.get(spec.TTL)
-    scope = cache.get(spec.SCOPE)
-    lifetimes = cache.get(spec.STATUS_TTL) or {}
-    return CacheRules(
-        scope=base.scope if scope is None else Scope(scope),
-        lifetime=ttl if isinstance(ttl, float) else None,
-        browser_lifetime=cache.get(spec.BROWSER_TTL),
-        immutable=cache.get(spec.IMMUTABLE) or False,
-        status_lifetimes={int(status): one.value for status, one in lifetimes.items()},
-        query=_query_rules(cache),
-        key_headers=_key_names(cache, spec.KEY_HEADERS, lower=True),
-        key_cookies=_key_names(cache, spec.KEY_COOKIES, lower=False),
-        stale_while_revalidate=cache.get(spec.STALE_WHILE_REVALIDATE),
-        **_stale_if_error(cache, base),
-        jitter=cache.get(spec.JITTER) or 0.0,
-        heuristic=_heuristic(cache, base),
-        early_refresh=1.0 if cache.get(spec.EARLY_REFRESH) else 0.0,
-        whole_for_range=cache.get(spec.WHOLE_FOR_RANGE) or False,
-    )
-
-
-class _StaleIfError(TypedDict):
-    stale_if_error_for: float | None
-    stale_if_error_after: float | None
-
-
-def _stale_if_error(cache: Settings, base: CacheRules) -> _StaleIfError:
-    written = cache.get(spec.STALE_IF_ERROR)
-    if isinstance(written, Settings):
-        return {
-            "stale_if_error_for": written.get(spec.FOR),
-            "stale_if_error_after": written.get(spec.AFTER),
-        }
-    return {
-        "stale_if_error_for": base.stale_if_error_for if written is None else written,
-        "stale_if_error_after": None,
-    }
-
-
-def _heuristic(cache: Settings, base: CacheRules) -> Heuristic | None:
-    written = cache.get(spec.HEURISTIC)
-    if written is None:
-        return base.heuristic
-    if isinstance(written, str):
-        return None
-    usual = Heuristic()
-    fraction = written.get(spec.FRACTION)
-    return Heuristic(
-        fraction=usual.fraction if fraction is None else fraction,
-        most=written.get(spec.MOST) or usual.most,
-    )
-
-
-def _key_names(
-    cache: Settings, key: Key[tuple[Setting[str], ...]], *, lower: bool
-) -> tuple[bytes, ...]:
-    table = cache.get(spec.KEY)
-    names = () if table is None else table.get(key) or ()
-    each = [name.value.lower() if lower else name.value for name in names]
-    return tuple(name.encode("ascii") for name in dict.fromkeys(each))
-
-
-def _query_rules(cache: Settings) -> QueryRules:
-    key = cache.get(spec.KEY)
-    query = None if key is None else key.get(spec.QUERY)
-    if query is None:
-        return QueryRules()
-    only = query.get(spec.ONLY)
-    return QueryRules(
-        sort=query.get(spec.SORT) or False,
-        ignore=tuple(name.value for name in query.get(spec.IGNORE) or ()),
-        only=None if only is None else tuple(name.value for name in only),
-    )
 
 
 def warn_about_scopes(

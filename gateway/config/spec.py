@@ -4,80 +4,20 @@ The loader, the JSON Schema and the commands follow from these declarations; the
 docs/configuration.md, is checked against them. A key that isn't here is an error.
 """
 
-from gateway.config.shapes import Count, Flag, Matching, Parsed, TextOr, Unfit, WordOr, Words
+from gateway.config import spec_routes as routing
+from gateway.config.shapes import Count, Flag, Matching, Parsed, TextOr, WordOr, Words
+from gateway.config.spec_origins import ORIGINS
+from gateway.config.spec_routes import ACCESS, MATCH, REQUEST_HEADERS, RESPONSE_HEADERS
+from gateway.config.spec_tests import TESTS
+from gateway.config.spec_writes import INVALIDATE
 from gateway.config.tables import Key, ListOf, MapOf, Settings, Table
-from gateway.config.units import DURATION, HOST, PERCENT, POSITIVE_DURATION, SERVER, SIZE
+from gateway.config.units import DURATION, PERCENT, POSITIVE_DURATION, SIZE
+from gateway.config.words import COOKIE_NAME, GROUP, HEADER_NAME, NAME, OTHER_WORDS
 from gateway.policy.rules import Scope
-from gateway.routing import glob
-
-OTHER_WORDS = {
-    "swr": "stale_while_revalidate",
-    "grace": "stale_while_revalidate",
-    "stale_ttl": "stale_while_revalidate",
-    "sie": "stale_if_error",
-    "edge_ttl": "ttl",
-    "max_age": "ttl",
-    "s_maxage": "ttl",
-    "expires": "ttl",
-    "lifetime": "ttl",
-    "client_ttl": "browser_ttl",
-    "negative_ttl": "status_ttl",
-    "error_ttl": "status_ttl",
-    "tags": "groups",
-    "surrogate_key": "groups",
-    "cache_tag": "groups",
-    "partition": "scope",
-    "shared": "scope",
-    "cache_key": "key",
-    "upstream": "origin",
-    "upstreams": "origins",
-    "backend": "origin",
-    "backends": "origins",
-    "proxy_pass": "origin",
-    "endpoints": "servers",
-    "server": "servers",
-    "url": "servers",
-    "rules": "routes",
-    "locations": "routes",
-    "paths": "path",
-    "url_path": "path",
-    "methods": "method",
-    "params": "query",
-    "include": "only",
-    "exclude": "ignore",
-    "first_byte_timeout": "first_byte",
-    "read": "first_byte",
-    "keepalive_timeout": "idle_timeout",
-    "max_size": "size",
-}
-"""What other products call a key."""
-
-_COOKIE_CHARACTERS = r"[A-Za-z0-9!#$%&'*+\-.^_`|~]+"
-NAME = Matching(
-    "a name of letters, digits, '-', '_' and '.', at most 64", r"[A-Za-z0-9][A-Za-z0-9._\-]{0,63}"
-)
-_COOKIE_NAME = Matching("a cookie name", _COOKIE_CHARACTERS)
-
-
-def _glob(text: str) -> str:
-    try:
-        return glob.normalise(text)
-    except glob.BadGlob as error:
-        raise Unfit(error.hint, f'"{text}" can match no path: {error}') from error
-
-
-def _method(text: str) -> str:
-    if not text.isascii() or not text.replace("-", "").isalpha() or not text.isupper():
-        raise Unfit(f'did you mean "{text.upper()}"?' if text.isalpha() else None)
-    return text
-
-
-GLOB = Parsed("a path such as /blog/*", _glob, r"/[^?#]*")
-METHOD = Parsed("a method such as GET", _method, r"[A-Z][A-Z\-]*")
 
 # identity ---------------------------------------------------------------------------------
 
-USER_COOKIE = Key("cookie", _COOKIE_NAME, "The session cookie.", required=True)
+USER_COOKIE = Key("cookie", COOKIE_NAME, "The session cookie.", required=True)
 USER_TABLE = Table(USER_COOKIE)
 ORG_CLAIM = Key(
     "jwt_claim",
@@ -85,7 +25,7 @@ ORG_CLAIM = Key(
     "The claim of the token that names the organisation.",
     required=True,
 )
-ORG_COOKIE = Key("cookie", _COOKIE_NAME, "The cookie that carries the token.", required=True)
+ORG_COOKIE = Key("cookie", COOKIE_NAME, "The cookie that carries the token.", required=True)
 ORG_KEYS = Key(
     "keys",
     Parsed("a JSON Web Key Set, or the path of one", str),
@@ -101,54 +41,6 @@ USER: Key[Settings] = Key("user", USER_TABLE, "How a user is known.")
 ORG: Key[Settings] = Key("org", ORG_TABLE, "How an organisation is proven.")
 IDENTITY: Key[Settings] = Key(
     "identity", Table(USER, ORG), "Who is asking; verified before the cache is asked."
-)
-
-# origins ----------------------------------------------------------------------------------
-
-SERVERS = Key(
-    "servers", ListOf(SERVER, "the URL of a server"), "Where the origin listens.", required=True
-)
-HOST_SENT = Key(
-    "host",
-    WordOr(Words("preserve"), HOST),
-    "The Host that the origin is sent: the client's (preserve), or a name.",
-    default="preserve",
-)
-CONNECT = Key("connect", POSITIVE_DURATION, "Until a connection is open.", default="2s")
-FIRST_BYTE = Key(
-    "first_byte",
-    POSITIVE_DURATION,
-    "From the end of the request to the end of the response head.",
-    default="10s",
-)
-BETWEEN_BYTES = Key(
-    "between_bytes", POSITIVE_DURATION, "The longest silence inside a body.", default="1m"
-)
-TOTAL = Key(
-    "total", POSITIVE_DURATION, "All attempts together, to the response head.", default="30s"
-)
-TIMEOUTS: Key[Settings] = Key(
-    "timeouts",
-    Table(CONNECT, FIRST_BYTE, BETWEEN_BYTES, TOTAL, other_words=OTHER_WORDS),
-    "How long each phase of an exchange may take.",
-)
-MAX_CONNECTIONS = Key(
-    "max", Count(1, 65535), "Connections to the origin of each worker.", default="256"
-)
-MAX_WAITING = Key(
-    "waiting",
-    Count(0),
-    "Requests of each worker that may queue for a connection; more get 503.",
-    default="1024",
-)
-CONNECTIONS: Key[Settings] = Key(
-    "connections",
-    Table(MAX_CONNECTIONS, MAX_WAITING, other_words=OTHER_WORDS),
-    "How many connections are opened.",
-)
-ORIGIN_TABLE = Table(SERVERS, HOST_SENT, TIMEOUTS, CONNECTIONS, other_words=OTHER_WORDS)
-ORIGINS = Key(
-    "origins", MapOf(NAME, ORIGIN_TABLE, "origins by name"), "What the gateway stands before."
 )
 
 # tiers and limits -------------------------------------------------------------------------
@@ -270,21 +162,43 @@ QUERY: Key[Settings] = Key(
 )
 KEY_HEADERS = Key(
     "headers",
-    ListOf(
-        Matching("a field name such as X-Region", r"[A-Za-z0-9!#$%&'*+\-.^_`|~]{1,64}"),
-        "field names",
-    ),
+    ListOf(HEADER_NAME, "field names"),
     "Request header fields whose values tell responses apart.",
 )
 KEY_COOKIES = Key(
     "cookies",
-    ListOf(_COOKIE_NAME, "cookie names"),
+    ListOf(COOKIE_NAME, "cookie names"),
     "Cookies whose values tell responses apart; on a public route the origin gets these alone.",
 )
 KEY: Key[Settings] = Key(
     "key",
     Table(QUERY, KEY_HEADERS, KEY_COOKIES, other_words=OTHER_WORDS),
     "What tells one response from another.",
+)
+GROUPS = Key(
+    "groups",
+    ListOf(GROUP, "groups such as org:{org}"),
+    "Groups that responses are in, and are invalidated with: {org}, {user}, {route}, {host} and "
+    "{path} are filled in; a group whose field isn't known is left out.",
+)
+OVERRIDE = Key(
+    "override",
+    ListOf(
+        Words("no-store", "private", "set-cookie", other_words={"no_store": "no-store"}),
+        "no-store, private or set-cookie",
+    ),
+    "Keep responses in spite of these; needs because.",
+)
+BECAUSE = Key(
+    "because",
+    Matching("a reason, for whoever reads this next", r"(?s).{8,500}"),
+    "Why an override is right.",
+)
+VARY = Key(
+    "vary",
+    MapOf(HEADER_NAME, Words("exact", "normalize", "bypass"), "fields with what to do"),
+    "What to do about a field that the origin varies on: keep a response for each value (exact), "
+    "for each meaning (normalize), or keep none (bypass).",
 )
 CACHE_TABLE = Table(
     TTL,
@@ -299,6 +213,10 @@ CACHE_TABLE = Table(
     JITTER,
     EARLY_REFRESH,
     WHOLE_FOR_RANGE,
+    GROUPS,
+    VARY,
+    OVERRIDE,
+    BECAUSE,
     other_words=OTHER_WORDS,
 )
 OFF = "off"
@@ -313,22 +231,16 @@ CACHE = Key(
 ROUTE_ORIGIN = Key("origin", NAME, "The origin that answers.")
 DEFAULTS: Key[Settings] = Key(
     "defaults",
-    Table(ROUTE_ORIGIN, CACHE, other_words=OTHER_WORDS),
+    Table(
+        ROUTE_ORIGIN,
+        CACHE,
+        REQUEST_HEADERS,
+        RESPONSE_HEADERS,
+        ACCESS,
+        routing.MAX_BODY,
+        other_words=OTHER_WORDS,
+    ),
     "What every route inherits, key by key.",
-)
-PATH = Key(
-    "path",
-    ListOf(GLOB, "a path such as /blog/*, or a list of them"),
-    "Paths: /x/* is /x and everything below; a star inside a segment stays inside it.",
-)
-METHODS = Key(
-    "method", ListOf(METHOD, "a method such as GET, or a list of them"), "Methods; GET takes HEAD."
-)
-MATCH: Key[Settings] = Key(
-    "match",
-    Table(PATH, METHODS, other_words=OTHER_WORDS),
-    "The requests that the route takes.",
-    required=True,
 )
 ROUTE_NAME = Key("name", NAME, "The route in metrics and logs; unique.")
 PROTOCOL = Key(
@@ -337,22 +249,53 @@ PROTOCOL = Key(
     "What the route speaks: with trpc, a batch (`?batch=1`) is as public as its most private "
     "member and lives as short as its shortest.",
 )
-ROUTE_TABLE = Table(ROUTE_NAME, MATCH, ROUTE_ORIGIN, PROTOCOL, CACHE, other_words=OTHER_WORDS)
+ROUTE_TABLE = Table(
+    ROUTE_NAME,
+    MATCH,
+    routing.EXCEPT,
+    ROUTE_ORIGIN,
+    PROTOCOL,
+    CACHE,
+    routing.RESPOND,
+    routing.REDIRECT,
+    routing.REWRITE,
+    REQUEST_HEADERS,
+    RESPONSE_HEADERS,
+    ACCESS,
+    routing.MAX_BODY,
+    routing.TIMEOUTS,
+    routing.PURGE,
+    other_words=OTHER_WORDS,
+)
 ROUTES = Key(
     "routes",
     ListOf(ROUTE_TABLE, "a list of routes", brackets=True),
     "The first that matches wins; without this key everything is proxied as the origin says.",
 )
 
+INCLUDE = Key(
+    "include",
+    ListOf(
+        Matching("the path of a file", r"[^\x00-\x1f\x7f]{1,512}"),
+        "the path of a file, or a list of them",
+    ),
+    "Further files, relative to this one, with `routes` and `tests` alone; their routes come "
+    "after this file's, in the order of this list.",
+)
 VERSION = Key("version", Words("1"), "The version of this language.", required=True)
 ROOT = Table(
     VERSION,
+    INCLUDE,
     IDENTITY,
     ORIGINS,
     TIERS,
     LIMITS,
     DEFAULTS,
     ROUTES,
+    INVALIDATE,
+    TESTS,
     title="Rules of the caching gateway",
     other_words=OTHER_WORDS,
 )
+INCLUDED = Table(ROUTES, TESTS, other_words=OTHER_WORDS)
+"""What an included file may have."""

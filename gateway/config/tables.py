@@ -12,7 +12,7 @@ from typing_extensions import override
 
 from gateway.config.document import Listing, Mapped, Node, Scalar
 from gateway.config.findings import Findings, Place, did_you_mean, quoted
-from gateway.config.shapes import Matching, Refused, Schema, Shape
+from gateway.config.shapes import Refused, Schema, Shape, TextShape
 
 T = TypeVar("T")
 
@@ -67,7 +67,7 @@ class ListOf(Shape[tuple[Setting[T], ...]]):
 class MapOf(Shape[Mapping[str, Setting[T]]]):
     """Values of one shape under names that the operator chooses."""
 
-    def __init__(self, name: Matching, value: Shape[T], expects: str) -> None:
+    def __init__(self, name: TextShape[str], value: Shape[T], expects: str) -> None:
         self._name = name
         self._value = value
         self.expects = expects

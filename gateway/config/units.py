@@ -134,13 +134,16 @@ def parse_server(text: str) -> Endpoint:
     """Return the endpoint that the URL *text* names.
 
     Raises:
-        Unfit: it isn't plainly ``http://host[:port]``.
+        Unfit: it isn't plainly ``http://host[:port]``, the same with https, or ``unix:/path``.
 
     """
-    if text.startswith(("https:", "unix:")):
-        scheme = text.partition(":")[0]
-        raise Unfit("http only for now", f"{scheme} to an origin isn't supported")
-    if not text.lower().startswith("http://"):
+    if text.startswith("unix:"):
+        path = text.removeprefix("unix:")
+        if not path.startswith("/") or len(path.encode()) > _LONGEST_SOCKET_PATH:
+            raise Unfit("give the path of the socket, from the root: unix:/run/hub.sock")
+        return Endpoint("", 0, path=path)
+    secure = text.lower().startswith("https://")
+    if not secure and not text.lower().startswith("http://"):
         is_bare = re.fullmatch(r"[A-Za-z0-9.\-]+(?::[0-9]+)?/?", text)
         raise Unfit(f'did you mean "http://{text}"?' if is_bare else None)
     try:
@@ -155,7 +158,18 @@ def parse_server(text: str) -> Endpoint:
     host = url.hostname
     if not host or port == 0 or not _is_host(host, bracketed="[" in url.netloc):
         raise Unfit
-    return Endpoint(host, port or 80)
+    return Endpoint(host, port or (443 if secure else 80), tls=secure)
+
+
+_LONGEST_SOCKET_PATH = 107
+"""Bytes; what the operating system takes."""
+
+
+def show_server(endpoint: Endpoint) -> str:
+    """Return *endpoint* as it is written."""
+    if endpoint.path:
+        return str(endpoint)
+    return f"{'https' if endpoint.tls else 'http'}://{endpoint}"
 
 
 def parse_host(text: str) -> str:
@@ -202,7 +216,7 @@ PERCENT = Parsed("a share such as 10%", parse_percent, r"(?:0|[1-9][0-9]?|100)%"
 SERVER = Parsed(
     "a URL such as http://127.0.0.1:3000",
     parse_server,
-    r"[Hh][Tt][Tt][Pp]://[^/?#@]+/?",
-    lambda e: f"http://{e}",
+    r"[Hh][Tt][Tt][Pp][Ss]?://[^/?#@]+/?|unix:/.+",
+    show_server,
 )
 HOST = Parsed("a host name such as hub.example.com", parse_host)

@@ -26,6 +26,8 @@ class Settings(msgspec.Struct, frozen=True):
     rules_text: bytes | None = None
     """What was read there and found good; None reads it again. A worker that takes another's
     place goes by the rules in force, whatever the file says by then."""
+    included: dict[str, bytes] | None = None
+    """What was read in the files that the rules include, by path; None reads it again."""
     listen: Address = Address("127.0.0.1", 8080)
     admin: Address = Address("127.0.0.1", 8081)
     workers: int = 1

@@ -116,7 +116,20 @@ def _origins(reading: Reading) -> Iterator[Metric]:
     for origin, reasons in sorted(reading.origin_failures.items()):
         for reason, times in sorted(reasons.items()):
             failures.add_metric([origin, reason], times)
-    yield from (seconds, failures)
+    retries = CounterMetricFamily(
+        "gateway_origin_retries", "Requests that were tried again", labels=["origin"]
+    )
+    for origin, times in sorted(reading.origin_retries.items()):
+        retries.add_metric([origin], times)
+    up = GaugeMetricFamily(
+        "gateway_origin_endpoint_up",
+        "Workers that send requests to this server; 0 while it is ejected or unhealthy",
+        labels=["origin", "endpoint"],
+    )
+    for origin, endpoints in sorted(reading.endpoints_up.items()):
+        for endpoint, workers in sorted(endpoints.items()):
+            up.add_metric([origin, endpoint], workers)
+    yield from (seconds, failures, retries, up)
 
 
 def _cumulated(observed: Latencies) -> list[tuple[str, float]]:

@@ -8,6 +8,7 @@ import asyncio
 import logging
 import os
 from collections.abc import Awaitable, Callable
+from typing import NamedTuple
 
 import msgspec
 import watchfiles
@@ -17,9 +18,18 @@ from gateway.errors import ConfigurationError
 
 _log = logging.getLogger(__name__)
 
-Judge = Callable[[Settings], list[str]]
-"""Checks the rules in a `Settings`; raises ConfigurationError with every error and its place.
-Returns a line for each route, saying what holds there."""
+
+class Judged(NamedTuple):
+    """What the rules come to."""
+
+    said: list[str]
+    """A line for each route, saying what holds there."""
+    included: dict[str, bytes]
+    """What the files have that the rules include, by path."""
+
+
+Judge = Callable[[Settings], Judged]
+"""Checks the rules in a `Settings`; raises ConfigurationError with every error and its place."""
 
 LONGEST_RULES = 1024 * 1024
 _LOOK_INTERVAL_MS = 2000
@@ -44,7 +54,7 @@ class RulesFile:
 
     def begin(self) -> None:
         """Judge what is in force from the start; raises ConfigurationError."""
-        self._said = self._judge(self.in_force)
+        self._said = self._judge(self.in_force).said
 
     async def load_again(self, *, force: bool) -> Settings | None:
         """Read and judge the file, off the event loop; return the new settings.
@@ -54,21 +64,24 @@ class RulesFile:
         ConfigurationError for what can't be used; the same text is told once.
         """
         text = await asyncio.to_thread(_read, self.in_force.rules)
-        if text == self.in_force.rules_text:
+        included = await asyncio.to_thread(_read_all, self.in_force.included or {})
+        if text == self.in_force.rules_text and included == (self.in_force.included or {}):
             self.error = None
             self._refused = None
             if not force:
                 return None
-        if text == self._refused and not force:
+        read = together(text, included)
+        if read == self._refused and not force:
             return None
-        settings = msgspec.structs.replace(self.in_force, rules_text=text)
+        # What is included may be another set of files by now.
+        settings = msgspec.structs.replace(self.in_force, rules_text=text, included=None)
         try:
-            said = await asyncio.to_thread(self._judge, settings)
+            judged = await asyncio.to_thread(self._judge, settings)
         except ConfigurationError as error:
-            self.refuse(str(error), text)
+            self.refuse(str(error), read)
             raise
-        self._saying = said
-        return settings
+        self._saying = judged.said
+        return msgspec.structs.replace(settings, included=judged.included)
 
     def refuse(self, why: str, text: bytes | None) -> None:
         """Note that *text* can't be used."""
@@ -112,6 +125,22 @@ class RulesFile:
         )
         async for _ in changes:
             await changed()
+
+
+def together(text: bytes, included: dict[str, bytes]) -> bytes:
+    """Return bytes that differ when any of the files does."""
+    return b"\0".join([text, *(included[path] for path in sorted(included))])
+
+
+def _read_all(known: dict[str, bytes]) -> dict[str, bytes]:
+    """Return what stands now in the files of *known*; what can't be read is empty."""
+    found = {}
+    for path in known:
+        try:
+            found[path] = _read(path)
+        except ConfigurationError:
+            found[path] = b""
+    return found
 
 
 def _read(path: str) -> bytes:

@@ -26,7 +26,7 @@ from gateway.control.channel import Settings
 from gateway.control.metrics import Facts
 from gateway.control.process import State, WorkerProcess
 from gateway.control.purging import Receipt, tell
-from gateway.control.rules_file import RulesFile
+from gateway.control.rules_file import RulesFile, together
 from gateway.counters import Reading
 from gateway.errors import ConfigurationError
 from gateway.resilience.backoff import Backoff
@@ -173,7 +173,9 @@ class Supervisor:
             complaint = next((each for each in complaints if each is not None), None)
             if complaint is not None:
                 self._rules.in_force = before
-                self._rules.refuse(complaint, settings.rules_text)
+                self._rules.refuse(
+                    complaint, together(settings.rules_text or b"", settings.included or {})
+                )
                 await asyncio.gather(
                     *(worker.reload(before, _RELOAD_LIMIT) for worker in accepting)
                 )

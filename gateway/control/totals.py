@@ -22,6 +22,8 @@ def total(readings: Iterable[Reading]) -> Reading:
     latency: dict[str, Latencies] = defaultdict(Latencies)
     failures: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
     refused: dict[int, int] = defaultdict(int)
+    retries: dict[str, int] = defaultdict(int)
+    up: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
     whole = nothing()
     for reading in readings:
         for count in reading.requests:
@@ -36,6 +38,11 @@ def total(readings: Iterable[Reading]) -> Reading:
         for origin, reasons in reading.origin_failures.items():
             for reason, times in reasons.items():
                 failures[origin][reason] += times
+        for origin, endpoints in reading.endpoints_up.items():
+            for endpoint, well in endpoints.items():
+                up[origin][endpoint] += well
+        for origin, times in reading.origin_retries.items():
+            retries[origin] += times
         for status, times in reading.refused.items():
             refused[status] += times
         for name in _PLAIN:
@@ -44,6 +51,8 @@ def total(readings: Iterable[Reading]) -> Reading:
     whole.origin_latency = dict(latency)
     whole.origin_failures = {origin: dict(reasons) for origin, reasons in failures.items()}
     whole.refused = dict(refused)
+    whole.origin_retries = dict(retries)
+    whole.endpoints_up = {origin: dict(each) for origin, each in up.items()}
     return whole
 
 
@@ -52,6 +61,7 @@ def remains(reading: Reading) -> Reading:
     kept = total([reading])
     for name in HELD:
         setattr(kept, name, 0)
+    kept.endpoints_up = {}
     return kept
 
 
@@ -65,8 +75,7 @@ HELD = (
 )
 """The fields of a reading that say what a worker holds now."""
 
-_PLAIN = tuple(
-    name
-    for name in Reading.__struct_fields__
-    if name not in {"requests", "origin_latency", "origin_failures", "refused"}
+_SUMMED_APART = frozenset(
+    {"requests", "origin_latency", "origin_failures", "refused", "origin_retries", "endpoints_up"}
 )
+_PLAIN = tuple(name for name in Reading.__struct_fields__ if name not in _SUMMED_APART)

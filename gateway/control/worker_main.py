@@ -30,7 +30,13 @@ class Plane(Gateway):
 
 
 def _snapshot(settings: Settings) -> Snapshot:
-    return load(Path(settings.rules), os.environ, settings.origin, settings.rules_text)
+    return load(
+        Path(settings.rules),
+        os.environ,
+        settings.origin,
+        settings.rules_text,
+        settings.included,
+    )
 
 
 def build(settings: Settings, counters: Counters, access_log: AccessLogFile | None) -> Plane:

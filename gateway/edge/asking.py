@@ -12,6 +12,7 @@ from gateway.policy.reuse import Forwarded
 from gateway.policy.rules import CacheRules, Scope
 from gateway.routing.identity import partition
 from gateway.routing.route import Route
+from gateway.storage.purges import Kind, Mode, Purge
 from gateway.wire.framing import EMPTY, Framing
 from gateway.wire.message import RequestHead, Target
 
@@ -25,6 +26,9 @@ def ask(site: Site, head: RequestHead, address: bytes, body: Framing) -> Asking:
     if route.guarded:
         settled = treatment.settled(route, head, address, body)
         if settled is not None:
+            if settled.detail == treatment.PURGED:
+                named = keys.normal_target(head.target, route.cache.query)
+                site.spread(Purge(Kind.URL, named, head.host, Mode.HARD))
             return settled
     rules = route.cache
     why = reuse.bypasses(head, rules)

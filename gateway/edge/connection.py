@@ -162,7 +162,7 @@ class ClientConnection(ClientLife):
         # The log wants to know more than a flight does.
         if not self._lane.logging:
             now = self._site.monotonic()
-            connection = passed.pool.lend(now)
+            connection = passed.pool.lend(now, passed.asked_for)
             if connection is not None:
                 passed.forward_for(self.address)
                 flight = self._flight

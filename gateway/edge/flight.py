@@ -14,6 +14,7 @@ from gateway.edge.passes import RepeatedPass
 from gateway.edge.site import Site
 from gateway.errors import GatewayError, OriginHungUp, OriginTooSlow
 from gateway.origin.connection import OriginConnection
+from gateway.origin.pool import OriginPool
 from gateway.origin.request import OriginRequest
 from gateway.wire.fields import Fields
 from gateway.wire.framing import Framing, Sized
@@ -93,7 +94,10 @@ class Flight:
         assert passed is not None
         site = self._site
         client = self._client
-        passed.latencies.observe(site.monotonic() - self._started)
+        now = site.monotonic()
+        passed.latencies.observe(now - self._started)
+        if passed.pool.chooses:
+            passed.pool.answered(self._connection, head.status, now)
         # Identity: the origin's connection knows heads that it has read before.
         if (
             passed.response is head
@@ -138,8 +142,11 @@ class Flight:
         exchange = self._exchange(passed)
         if isinstance(error, OriginHungUp) and not connection.heard:
             exchange.start_again(passed, repeated=True)
+            return
+        passed.pool.count_failure(connection, error)
+        if passed.pool.tries_again(passed.head.method, self._site.monotonic()):
+            exchange.start_again(passed, repeated=True)
         else:
-            passed.pool.count_failure(error)
             exchange.take_failure(error)
 
     def expire(self, now: float) -> None:
@@ -148,9 +155,10 @@ class Flight:
         if passed is None:
             return
         waited = now - self._started
-        self._end().close()
+        connection = self._end()
+        connection.close()
         error = OriginTooSlow(f"sent no response head within {waited:.1f} s")
-        passed.pool.count_failure(error)
+        passed.pool.count_failure(connection, error)
         self._exchange(passed).take_failure(error)
 
     def _hand_over(self) -> OriginRequest:
@@ -158,8 +166,10 @@ class Flight:
         assert passed is not None
         connection = self._end()
         exchange = self._exchange(passed)
+        keeper = connection.keeper
+        assert isinstance(keeper, OriginPool)
         request = OriginRequest(
-            passed.pool,
+            keeper,
             passed.head.method,
             passed.forwarded,
             None,

@@ -9,7 +9,7 @@ it needs no eviction, and a flood of heads that never return is bounded.
 from gateway.counters import Counters, Latencies, RequestLabels
 from gateway.edge import forwarding, treatment
 from gateway.edge.asked import Asking, Cacheable
-from gateway.origin.pool import OriginPool
+from gateway.origin.origin import Origin
 from gateway.policy.outcome import Word
 from gateway.wire.message import RequestHead, ResponseHead
 
@@ -20,16 +20,16 @@ MAX_HEAD_BYTES = 4 * 1024
 class RepeatedPass:
     """One head, how it is forwarded, and how the last answer to it began."""
 
-    __slots__ = ("_address", "_before_client", "answer_head", "asked", "body_bytes", "forwarded",
-                 "head", "hits", "key", "labels", "latencies", "patience", "pool", "response",
-                 "stamp", "timeouts")  # fmt: skip
+    __slots__ = ("_address", "_before_client", "answer_head", "asked", "asked_for",
+                 "body_bytes", "forwarded", "head", "hits", "key", "labels", "latencies",
+                 "patience", "pool", "response", "stamp", "timeouts")  # fmt: skip
 
     def __init__(
         self,
         head: RequestHead,
         asked: Asking,
         before_client: bytes,
-        pool: OriginPool,
+        pool: Origin,
         latencies: Latencies,
         stamp: int,
     ) -> None:
@@ -40,6 +40,8 @@ class RepeatedPass:
         self.key = asked.key if isinstance(asked, Cacheable) else None
         """The cache key whose requests go side by side; None when the cache isn't asked."""
         self.pool = pool
+        self.asked_for = before_client.partition(b"\r\n")[0]
+        """The request line, by which requests are told apart where endpoints are chosen so."""
         own = treatment.timeouts(asked.route, pool.settings.timeouts)
         timeouts = pool.settings.timeouts if own is None else own
         self.patience = min(timeouts.first_byte, timeouts.total)

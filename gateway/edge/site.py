@@ -16,7 +16,7 @@ from gateway.edge.interfaces import AccessLog
 from gateway.edge.passes import RepeatedPasses
 from gateway.edge.snapshot import Snapshot
 from gateway.errors import MalformedRequest
-from gateway.origin.pool import OriginPool
+from gateway.origin.origin import Origin
 from gateway.policy import key as keys
 from gateway.policy.rules import Scope
 from gateway.routing.trpc import Batches
@@ -68,7 +68,7 @@ class Site:
         self.purges = Purges()
         self.announce: Callable[[list[Purge]], None] = _to_nobody
         """Tells the other workers and replicas about purges that began here."""
-        self.pools: dict[str, OriginPool] = {}
+        self.pools: dict[str, Origin] = {}
         """By origin; those of origins that are gone stay, for requests begun before."""
         self._open_pools(snapshot)
         self.connections: set[Drainable] = set()
@@ -85,13 +85,13 @@ class Site:
                 continue
             if known is not None:
                 known.retire()
-            self.pools[name] = OriginPool(
+            self.pools[name] = Origin(
                 settings,
-                settings.endpoints[0],
                 self.watch,
                 self.counters,
                 self.background,
                 time.monotonic,
+                random.random,
             )
 
     def adopt(self, snapshot: Snapshot) -> None:
@@ -165,6 +165,9 @@ class Site:
     def count_store(self) -> None:
         """Take the store's size over into the counts."""
         counters = self.counters
+        counters.endpoints_up = {
+            name: pool.endpoints() for name, pool in self.pools.items() if not pool.retired
+        }
         counters.store_bytes = self.memory.bytes
         counters.store_limit_bytes = self.memory.limit_bytes
         counters.store_objects = self.memory.objects

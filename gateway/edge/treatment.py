@@ -20,6 +20,10 @@ _REFUSAL_FIELDS = Fields(
 )
 
 
+PURGED = "purged"
+"""The detail of a request that purged what it named."""
+
+
 def settled(route: Route, head: RequestHead, address: bytes, body: Framing) -> Settled | None:
     """Return what the gateway answers itself to a client at *address*; None for nothing.
 
@@ -33,6 +37,11 @@ def settled(route: Route, head: RequestHead, address: bytes, body: Framing) -> S
             text = b"403 Forbidden: this is not open to your address\n"
             refusal = Respond(HTTPStatus.FORBIDDEN, text, _REFUSAL_FIELDS)
             return Settled(route, refusal, "access")
+    if route.purge is not None and head.method == b"PURGE":
+        if not route.purge.admits(address):
+            text = b"403 Forbidden: your address may not purge\n"
+            return Settled(route, Respond(HTTPStatus.FORBIDDEN, text, _REFUSAL_FIELDS), "access")
+        return Settled(route, Respond(HTTPStatus.OK, b"purged\n", _REFUSAL_FIELDS), PURGED)
     if route.answer is not None:
         match route.answer:
             case Respond() as respond:

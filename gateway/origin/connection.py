@@ -5,6 +5,7 @@ request sent in full, response complete by its own framing, not a byte more than
 """
 
 import asyncio
+import math
 from enum import Enum
 from functools import lru_cache
 from typing import Protocol, cast
@@ -84,13 +85,15 @@ _CLOSED = _Phase.CLOSED
 class OriginConnection(asyncio.Protocol):
     """A connection in the hands of a pool, or of one exchange."""
 
-    __slots__ = ("_buffer", "_decoder", "_interims", "_keeper", "_method", "_missing",
+    __slots__ = ("_buffer", "_decoder", "_interims", "_method", "_missing",
                  "_on_room", "_phase", "_reusable", "_taker", "_until_close", "exchanges",
-                 "heard", "idle_since", "request_sent", "transport",
+                 "heard", "idle_since", "keeper", "request_sent", "transport", "until",
                  "usable")  # fmt: skip
 
     def __init__(self, keeper: ConnectionKeeper) -> None:
-        self._keeper = keeper
+        self.keeper = keeper
+        self.until = math.inf
+        """When it has lived long enough, in monotonic seconds."""
         self._phase = _IDLE
         self._buffer = b""
         self._taker: ResponseTaker | None = None
@@ -194,7 +197,7 @@ class OriginConnection(asyncio.Protocol):
         self.usable = False
         taker, self._taker = self._taker, None
         self._on_room = None
-        self._keeper.closed(self)
+        self.keeper.closed(self)
         if taker is None:
             return
         if phase is _HEAD:
@@ -275,7 +278,7 @@ class OriginConnection(asyncio.Protocol):
                 self._on_room = None
                 self._phase = _IDLE
                 self.usable = True
-                self._keeper.release(self)
+                self.keeper.release(self)
                 taker.take_whole(head, body, rest)
                 return
             self._missing = body.length
@@ -334,7 +337,7 @@ class OriginConnection(asyncio.Protocol):
             self.usable = True
             # The taker may have paused at the last piece; the next one would hear nothing.
             self.transport.resume_reading()
-            self._keeper.release(self)
+            self.keeper.release(self)
         else:
             # Not `close`: it waits until an endpoint takes the rest of a body that it has
             # answered already, and some never do.

@@ -6,8 +6,10 @@ in turn when all are in use, and not for long.
 
 import asyncio
 import math
+import ssl
 from collections import deque
 from collections.abc import Callable
+from functools import lru_cache
 
 from gateway.background import Background
 from gateway.clock import Watch
@@ -20,12 +22,16 @@ from gateway.errors import (
     OriginUnreachable,
 )
 from gateway.origin.connection import OriginConnection, ResponseTaker
-from gateway.origin.request import OriginRequest
-from gateway.origin.settings import Endpoint, OriginSettings, Timeouts
+from gateway.origin.request import Elsewhere, OriginRequest
+from gateway.origin.settings import Endpoint, OriginSettings, Timeouts, Tls
 from gateway.origin.upload import Upload
+from gateway.resilience.health import EndpointHealth
 
 _IDLE_SECONDS = 30.0
 """A connection kept for longer isn't worth the risk that the endpoint has closed it."""
+_LIFE_SECONDS = 300.0
+"""After that a connection is closed when it is free, so that a name that leads elsewhere by now
+is followed."""
 _FRESH_SECONDS = 1.0
 """How recently a kept connection must have been used to carry what can't be repeated."""
 
@@ -47,6 +53,8 @@ class OriginPool:
         self.watch = watch
         self.counters = counters
         self.monotonic = monotonic
+        self.health = EndpointHealth(settings.judgement)
+        self._tls = _tls_context(settings.tls) if endpoint.tls else None
         self._background = background
         self._idle: list[OriginConnection] = []
         self._open = 0
@@ -59,7 +67,12 @@ class OriginPool:
         if self.settings.host is not None:
             return self.settings.host.encode()
         # An HTTP/1.0 client may name no host; then the endpoint's own name has to do.
-        return asked_for or str(self.endpoint).encode()
+        return asked_for or self.endpoint.authority
+
+    @property
+    def load(self) -> int:
+        """Requests that it has now, those that wait for a connection included."""
+        return self._open - len(self._idle) + len(self._waiting)
 
     def lend(self, now: float) -> OriginConnection | None:
         """Return a kept connection for a request that can be repeated; None if there is none.
@@ -87,14 +100,16 @@ class OriginPool:
         *,
         repeated: bool = False,
         timeouts: Timeouts | None = None,
+        elsewhere: Elsewhere | None = None,
     ) -> OriginRequest:
         """Forward a request; *taker* hears what comes back, or why nothing does.
 
         *repeated* when it was sent once already, over a kept connection that was dead.
-        *timeouts* are this request's own; None leaves the origin's.
+        *timeouts* are this request's own; None leaves the origin's. *elsewhere* knows where it
+        may be tried again; None tries nowhere.
         """
         now = self.monotonic()
-        request = OriginRequest(self, method, head, upload, taker, now, timeouts)
+        request = OriginRequest(self, method, head, upload, taker, now, timeouts, elsewhere)
         if repeated:
             request.repeated = True
             request.repeatable = False
@@ -151,16 +166,20 @@ class OriginPool:
 
     async def _connect(self, request: OriginRequest) -> None:
         timeouts = self.settings.timeouts
-        loop = asyncio.get_running_loop()
         connection = OriginConnection(self)
+        connection.until = self.monotonic() + _LIFE_SECONDS
         try:
             async with asyncio.timeout(timeouts.connect):
-                await loop.create_connection(
-                    lambda: connection, self.endpoint.host, self.endpoint.port
-                )
+                await self._open_connection(connection)
         except TimeoutError:
             self._forget_one()
             request.give_up(OriginConnectTimeout(f"no connection within {timeouts.connect:g} s"))
+            return
+        except ssl.SSLError as error:
+            self._forget_one()
+            refused = OriginUnreachable(f"failed the TLS handshake: {_tls_reason(error)}")
+            refused.__cause__ = error
+            request.give_up(refused)
             return
         except (OSError, UnicodeError) as error:
             # UnicodeError: a name that can't be asked for, such as one with a label too long.
@@ -177,9 +196,27 @@ class OriginPool:
         else:
             request.attach(connection, self.monotonic())
 
+    async def _open_connection(self, connection: OriginConnection) -> None:
+        loop = asyncio.get_running_loop()
+        endpoint = self.endpoint
+        if endpoint.path:
+            await loop.create_unix_connection(lambda: connection, endpoint.path)
+            return
+        # The name is looked up each time: it may lead elsewhere by now.
+        await loop.create_connection(
+            lambda: connection,
+            endpoint.host,
+            endpoint.port,
+            ssl=self._tls,
+            server_hostname=None if self._tls is None else self.settings.tls.name or endpoint.host,
+        )
+
     def release(self, connection: OriginConnection) -> None:
         """Take back a connection that can carry another exchange."""
         now = self.monotonic()
+        if now > connection.until and not self._waiting:
+            connection.close()
+            return
         if self._waiting:
             request = self._next_waiting()
             if request is not None:
@@ -225,6 +262,23 @@ class OriginPool:
     def sweep(self) -> None:
         """Close connections that were kept for too long; called now and then."""
         self.close_idle(_IDLE_SECONDS)
+
+
+def _tls_reason(error: ssl.SSLError) -> str:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"its certificate isn't good: {error.verify_message}"
+    return (error.reason or str(error)).lower().replace("_", " ")
+
+
+@lru_cache(maxsize=64)
+def _tls_context(settings: Tls) -> ssl.SSLContext:
+    """Return what connections to https endpoints are made with; OSError for a bad *ca*."""
+    context = ssl.create_default_context(cafile=settings.ca)
+    context.set_alpn_protocols(["http/1.1"])
+    if not settings.verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
 
 
 def _plainly(error: OSError | UnicodeError) -> str:

@@ -42,6 +42,22 @@ class Lender(Protocol):
         """Attach a connection to *request* now or later, or let it give up."""
 
 
+class Elsewhere(Protocol):
+    """Knows whether and where a request may be tried again, and keeps account of endpoints."""
+
+    def again(self, tried: Lender, method: bytes, now: float, *, reached: bool) -> Lender | None:
+        """Return who should try next, after *tried* has failed; None for nobody.
+
+        *reached* when the endpoint may have begun to act on it.
+        """
+
+    def fails(self, tried: Lender, error: GatewayError, now: float) -> None:
+        """Take note that *tried* has failed with *error*."""
+
+    def answers(self, tried: Lender, status: int, now: float) -> bool:
+        """Take note that *tried* has answered with *status*; True if that counts as a failure."""
+
+
 class _Phase(Enum):
     WAITING = "waiting for a connection"
     SENDING = "sending the body"
@@ -63,9 +79,10 @@ _OVER = _Phase.OVER
 class OriginRequest:
     """Forwards one request and hands what comes back to its taker."""
 
-    __slots__ = ("_connection", "_head", "_lender", "_method", "_paused", "_phase",
-                 "_started", "_taker", "_timeouts", "_total", "_upload", "deadline", "repeatable",
-                 "repeated", "watched_in")  # fmt: skip
+    __slots__ = ("_attempts", "_connection", "_elsewhere", "_head", "_heard_interim",
+                 "_lender", "_method", "_paused", "_phase", "_started", "_taker", "_timeouts",
+                 "_total", "_upload", "deadline", "repeatable", "repeated",
+                 "watched_in")  # fmt: skip
 
     def __init__(
         self,
@@ -76,9 +93,12 @@ class OriginRequest:
         taker: ResponseTaker,
         now: float,
         timeouts: Timeouts | None = None,
+        elsewhere: Elsewhere | None = None,
     ) -> None:
         """Begin at *now* (monotonic seconds); without *timeouts* the origin's hold."""
         self._lender = lender
+        self._elsewhere = elsewhere
+        self._attempts = 1
         self._method = method
         self._head = head
         self._upload = upload
@@ -89,6 +109,7 @@ class OriginRequest:
         """Whether it can be sent again when a kept connection turns out dead."""
         self.repeated = False
         """It was sent once already, over a kept connection that turned out dead."""
+        self._heard_interim = False
         self._paused = False
         self._started = now
         self._timeouts = lender.settings.timeouts if timeouts is None else timeouts
@@ -167,12 +188,38 @@ class OriginRequest:
 
     def give_up(self, error: GatewayError) -> None:
         """Tell the taker that no complete response will come."""
-        if self._phase is _OVER:
+        phase = self._phase
+        if phase is _OVER:
             return
-        self._end()
+        lender = self._lender
         reason = error.reason if isinstance(error, ExchangeFailed) else "truncated"
-        self._lender.counters.origin_failures[self._lender.settings.name][reason] += 1
+        lender.counters.origin_failures[lender.settings.name][reason] += 1
+        elsewhere = self._elsewhere
+        if elsewhere is not None:
+            elsewhere.fails(lender, error, lender.monotonic())
+            if (phase is _WAITING or phase is _HEAD) and not isinstance(error, OriginTooSlow):
+                next_lender = self._next(elsewhere, reached=phase is not _WAITING)
+                if next_lender is not None:
+                    self._try(next_lender)
+                    return
+        self._end()
         self._taker.take_failure(error)
+
+    def _next(self, elsewhere: Elsewhere, *, reached: bool) -> Lender | None:
+        """Return who tries next; None when enough was tried, or too much of it is gone."""
+        now = self._lender.monotonic()
+        if self._attempts >= self._lender.settings.retry.attempts or now >= self._total:
+            return None
+        if reached and (self._upload is not None or self._heard_interim):
+            return None
+        return elsewhere.again(self._lender, self._method, now, reached=reached)
+
+    def _try(self, lender: Lender) -> None:
+        self._attempts += 1
+        self._phase = _WAITING
+        self._lender.watch.discard(self)
+        self._lender = lender
+        lender.submit(self, lender.monotonic())
 
     # Time.
 
@@ -233,11 +280,14 @@ class OriginRequest:
 
     def take_interim(self, head: ResponseHead) -> None:
         """Pass a 1xx response on."""
+        self._heard_interim = True
         self._taker.take_interim(head)
 
     def take_whole(self, head: ResponseHead, body: Sized, data: bytes) -> None:
         """Pass a complete response on."""
         lender = self._lender
+        if self._elsewhere is not None and self._fails_by(head.status):
+            return
         lender.counters.origin_latency[lender.settings.name].observe(
             lender.monotonic() - self._started
         )
@@ -250,6 +300,8 @@ class OriginRequest:
 
     def take_head(self, head: ResponseHead, body: Framing) -> None:
         """Pass the response head on."""
+        if self._elsewhere is not None and self._fails_by(head.status):
+            return
         self._phase = _BODY
         lender = self._lender
         now = lender.monotonic()
@@ -260,6 +312,23 @@ class OriginRequest:
         self.deadline = deadline
         lender.counters.origin_latency[lender.settings.name].observe(now - self._started)
         self._taker.take_head(head, body)
+
+    def _fails_by(self, status: int) -> bool:
+        """Try again if *status* is one after which that may help; True when it is tried."""
+        elsewhere = self._elsewhere
+        assert elsewhere is not None
+        if not elsewhere.answers(self._lender, status, self._lender.monotonic()):
+            return False
+        if self._phase is not _HEAD:
+            return False
+        lender = self._next(elsewhere, reached=True)
+        if lender is None:
+            return False
+        connection, self._connection = self._connection, None
+        if connection is not None and not connection.usable:
+            connection.close()
+        self._try(lender)
+        return True
 
     def take_piece(self, data: bytes) -> None:
         """Pass some of the body on."""

@@ -85,6 +85,10 @@ class CacheRules:
     early_refresh: float = 0.0
     """How eagerly what is asked for often is refreshed before it is stale: the beta of XFetch,
     where 1 is usual and 0 is never."""
+    vary_exact: frozenset[bytes] = frozenset()
+    """Lower-case names of fields that count byte for byte where a response varies on them."""
+    vary_bypass: frozenset[bytes] = frozenset()
+    """...and of those that keep a response which varies on them from being stored."""
     overrides: frozenset[str] = frozenset()
     """Of ``no-store``, ``private`` and ``set-cookie``: words of the origin that don't keep a
     response from being stored here. A Set-Cookie is never stored with it."""

@@ -128,7 +128,7 @@ def decide(
         why = Unstorable.AUTHORIZATION
     if why is not None:
         return Pass(why)
-    nominated = vary.nominated(request.fields, response.fields)
+    nominated = vary.nominated(request.fields, response.fields, rules)
     if nominated is None:
         return Pass(Unstorable.VARY)
     lifetime = freshness_lifetime(

@@ -140,7 +140,9 @@ def _updated(
     )
     nominated: tuple[NominatedField, ...] | None = stored.nominated
     if b"vary" in update and _names(update) != _names(stored.fields):
-        nominated = None if request_fields is None else vary.nominated(request_fields, fields)
+        nominated = (
+            None if request_fields is None else vary.nominated(request_fields, fields, rules)
+        )
     return replace(
         stored,
         fields=fields,

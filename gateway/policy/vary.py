@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import Final
 
 from gateway.policy import lists
+from gateway.policy.rules import CacheRules
 from gateway.policy.stored import NominatedField, StoredResponse
 from gateway.wire.fields import Fields, elements
 
@@ -28,11 +29,13 @@ MATCHES_NOTHING: Final[tuple[NominatedField, ...]] = ((b"*", b"\n"),)
 """What a stored response that came to say ``Vary: *`` nominates: no field has this value."""
 
 
-def nominated(request_fields: Fields, response_fields: Fields) -> tuple[NominatedField, ...] | None:
+def nominated(
+    request_fields: Fields, response_fields: Fields, rules: CacheRules | None = None
+) -> tuple[NominatedField, ...] | None:
     """Return the request fields that Vary names, as this request has them.
 
-    None for ``Vary: *``, and for a Vary that can't be read: then no later request may be
-    answered without asking the origin.
+    None for ``Vary: *``, and for a Vary that can't be read or that *rules* don't want: then no
+    later request may be answered without asking the origin.
     """
     value = response_fields.get(b"vary")
     if value is None:
@@ -41,7 +44,15 @@ def nominated(request_fields: Fields, response_fields: Fields) -> tuple[Nominate
     if b"*" in names or not all(_TOKEN.fullmatch(name) for name in names):
         return None
     index = request_fields.index()
-    return tuple((name, _normalised(name, index.get(name))) for name in names)
+    if rules is None or not (rules.vary_bypass or rules.vary_exact):
+        return tuple((name, _normalised(name, index.get(name))) for name in names)
+    if not rules.vary_bypass.isdisjoint(names):
+        return None
+    exact = rules.vary_exact
+    return tuple(
+        (name, index.get(name) if name in exact else _normalised(name, index.get(name)))
+        for name in names
+    )
 
 
 def matches(stored: StoredResponse, request_fields: Fields) -> bool:
@@ -50,7 +61,10 @@ def matches(stored: StoredResponse, request_fields: Fields) -> bool:
     for name, value in stored.nominated:
         present = index.get(name)
         # Most often the very bytes are the same, and already normal.
-        if present != value and _normalised(name, present) != value:
+        if present != value and (
+            (stored.rules is not None and name in stored.rules.vary_exact)
+            or _normalised(name, present) != value
+        ):
             return False
     return True
 

@@ -19,15 +19,6 @@ class RouteTimeouts:
 
 
 @dataclass(frozen=True, slots=True)
-class Override:
-    """What a route keeps although RFC 9111 says not to, and why that is right here."""
-
-    words: frozenset[str]
-    """Of ``no-store``, ``private`` and ``set-cookie``."""
-    because: str
-
-
-@dataclass(frozen=True, slots=True)
 class Route:
     """One entry of ``routes`` with the defaults merged in."""
 
@@ -55,12 +46,15 @@ class Route:
     """Made to what the client is sent, stored or not."""
     access: tuple[AccessList, ...] = ()
     """All of them must admit the client; else 403."""
+    purge: AccessList | None = None
+    """Who may use the method PURGE; None leaves it to the origin."""
     body_limit: int | None = None
     """The most bytes of a request's body, beyond which it is 413; None is without limit."""
     timeouts: RouteTimeouts | None = None
     groups: tuple[str, ...] = ()
     """Templates of the groups of its responses, see `templates.py`."""
-    override: Override | None = None
+    because: str = ""
+    """Why it keeps what the RFC says not to; see `CacheRules.overrides`."""
 
     @property
     def divides_key(self) -> bool:
@@ -77,6 +71,7 @@ class Route:
             self.answer is not None
             or bool(self.access)
             or self.body_limit is not None
+            or self.purge is not None
             or self.rewrite is not None
         )
 

@@ -143,7 +143,7 @@ def _passed(first: Route, routes: Sequence[Route] = ()) -> Route:
         line=0,
         when=None,
         groups=(),
-        override=None,
+        because="",
     )
 
 
@@ -162,7 +162,6 @@ def _treatment(route: Route) -> tuple[object, ...]:
         route.response_fields,
         route.body_limit,
         route.timeouts,
-        route.override,
     )
 
 
@@ -196,6 +195,8 @@ def combined(rules: Sequence[CacheRules]) -> CacheRules:
         heuristic=_most_careful([one.heuristic for one in rules]),
         early_refresh=min(one.early_refresh for one in rules),
         whole_for_range=all(one.whole_for_range for one in rules),
+        vary_exact=frozenset().union(*(one.vary_exact for one in rules)),
+        vary_bypass=frozenset().union(*(one.vary_bypass for one in rules)),
         overrides=frozenset.intersection(*(one.overrides for one in rules)),
     )
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.config import schema, spec
+from gateway.config import schema, spec, spec_origins
 from gateway.config.build import Examined, examine, load
 from gateway.config.shapes import TextShape
 from gateway.config.tables import Key
@@ -176,12 +176,12 @@ def test_the_origin_flag_replaces_the_servers_and_leaves_the_rest(tmp_path: Path
 
 
 _BUILT_IN: list[tuple[Key[float] | Key[int], float]] = [
-    (spec.CONNECT, Timeouts().connect),
-    (spec.FIRST_BYTE, Timeouts().first_byte),
-    (spec.BETWEEN_BYTES, Timeouts().between_bytes),
-    (spec.TOTAL, Timeouts().total),
-    (spec.MAX_CONNECTIONS, OriginSettings("x", ()).max_connections),
-    (spec.MAX_WAITING, OriginSettings("x", ()).max_waiting),
+    (spec_origins.CONNECT, Timeouts().connect),
+    (spec_origins.FIRST_BYTE, Timeouts().first_byte),
+    (spec_origins.BETWEEN_BYTES, Timeouts().between_bytes),
+    (spec_origins.TOTAL, Timeouts().total),
+    (spec_origins.MAX_CONNECTIONS, OriginSettings("x", ()).max_connections),
+    (spec_origins.MAX_WAITING, OriginSettings("x", ()).max_waiting),
     (spec.HEAD, Limits().head_bytes),
     (spec.TARGET, Limits().target_bytes),
     (spec.FIELDS, Limits().field_count),

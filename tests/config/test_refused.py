@@ -103,7 +103,7 @@ def test_a_kill_switch_that_says_neither_yes_nor_no_is_an_error(value: str) -> N
         )
 
 
-@pytest.mark.parametrize("origin", ["127.0.0.1:3000", "https://x", "http://", "http://a/b"])
+@pytest.mark.parametrize("origin", ["127.0.0.1:3000", "ftp://x", "http://", "http://a/b"])
 def test_an_origin_flag_that_is_no_url_is_an_error(origin: str) -> None:
     with pytest.raises(ConfigurationError, match=r"^error: --origin: "):
         load(HERE / "accepted/only_a_version.yaml", {}, origin)

@@ -18,6 +18,8 @@ def a_reading() -> Reading:
     counters.body_bytes["lists", "HIT", 2] = 3000
     counters.refused[400] = 1
     counters.origin_failures["hub"]["origin-hung-up"] = 2
+    counters.origin_retries["hub"] = 1
+    counters.endpoints_up = {"hub": {"127.0.0.1:3000": 1}}
     for seconds in (0.0004, 0.03, 0.03, 60.0):
         counters.origin_latency["hub"].observe(seconds)
     counters.connections_open = 5

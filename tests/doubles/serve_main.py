@@ -8,14 +8,15 @@ import msgspec
 
 from gateway.cli import serve
 from gateway.control.channel import Settings
+from gateway.control.rules_file import Judged
 from gateway.errors import ConfigurationError
 
 
-def judge(settings: Settings) -> list[str]:
+def judge(settings: Settings) -> Judged:
     text = settings.rules_text or b""
     if text.startswith(b"wrong"):
         raise ConfigurationError(f"{settings.rules}:1:1: error: wrong rules")
-    return text.decode().splitlines()
+    return Judged(text.decode().splitlines(), {})
 
 
 if __name__ == "__main__":

@@ -63,14 +63,17 @@ class World:
 
 @asynccontextmanager
 async def gateway_before(
-    origin: ScriptedOrigin | str,
+    origin: ScriptedOrigin | str | None,
     rules: str = NO_ROUTES,
     *,
     access_log: AccessLog | None = None,
     files: Callable[[Path], None] | None = None,
 ) -> AsyncIterator[World]:
-    """Start a gateway on *rules* before *origin*; *files* writes what the rules refer to."""
-    url = origin if isinstance(origin, str) else origin.url
+    """Start a gateway on *rules* before *origin*; *files* writes what the rules refer to.
+
+    Without *origin* the rules say where requests go.
+    """
+    url = origin.url if isinstance(origin, ScriptedOrigin) else origin
     counters = Counters()
     clock = Clock()
     with TemporaryDirectory() as directory:

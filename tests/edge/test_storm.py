@@ -159,7 +159,8 @@ async def test_after_a_storm_nothing_is_left_behind(seed: int) -> None:
             while busy(world):  # noqa: ASYNC110 - plain counters
                 await asyncio.sleep(0.02)
 
-        pool = site.pools["hub"]
+        (member,) = site.pools["hub"]._members
+        pool = member.pool
         assert failures == []
         assert world.counters.connections_open == 0
         assert pool._open == len(pool._idle) == world.counters.origin_connections_open

@@ -123,6 +123,8 @@ def test_every_duration_is_the_shortest_and_every_permission_everybodys() -> Non
         heuristic=Heuristic(0.1, 100.0),
         early_refresh=1.0,
         whole_for_range=True,
+        vary_exact=frozenset({b"accept"}),
+        vary_bypass=frozenset({b"cookie"}),
         overrides=frozenset({"private", "set-cookie"}),
     )
     other = CacheRules(
@@ -151,6 +153,8 @@ def test_every_duration_is_the_shortest_and_every_permission_everybodys() -> Non
         jitter=0.2,
         heuristic=Heuristic(0.1, 90.0),
         early_refresh=1.0,
+        vary_exact=frozenset({b"accept"}),
+        vary_bypass=frozenset({b"cookie"}),
         overrides=frozenset({"private"}),
     )
     assert trpc.combined([one, other]) == trpc.combined([other, one]) == expected
@@ -170,4 +174,4 @@ def test_a_duration_that_one_member_leaves_to_the_origin_is_not_guessed() -> Non
 
 def test_no_attribute_of_the_rules_is_forgotten() -> None:
     """A new attribute has to be thought of in `combined`, and then here."""
-    assert len(attributes(CacheRules)) == 17
+    assert len(attributes(CacheRules)) == 19
