@@ -59,6 +59,7 @@ def _api_routes() -> list[web.RouteDef]:
         web.get("/internal/db.html", internal.database),
         web.get("/api/health", health.health),
         web.get("/.well-known/jwks.json", health.key_set),
+        web.get("/api/openapi.json", health.description),
         web.post("/api/auth/login", auth.login),
         web.post("/api/auth/logout", auth.logout),
         web.get("/api/auth/session", auth.session),

@@ -81,7 +81,7 @@ class TestsInput(PageRequest, kw_only=True, frozen=True):
 
     project_id: Id | None = None
     status: Literal["passed", "failed"] | None = None
-    url: Annotated[str, Meta(max_length=300)] | None = None
+    url: Annotated[str, Meta(max_length=300, pattern=r"^[^\x00]*$")] | None = None
     search: Search | None = None
     since: Instant | None = None
     until: Instant | None = None
