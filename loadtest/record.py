@@ -126,6 +126,8 @@ class Run(msgspec.Struct, frozen=True):
     """UTC, in ISO 8601."""
     seconds: float
     machine: str
+    load: float
+    """The load average of the machine before anything was started: what else was going on."""
     peak: int
     """The highest number of users at once, or of requests a second, as `unit` says."""
     unit: str

@@ -52,6 +52,7 @@ def run(wish: Wish, console: Console) -> tuple[Run, Path]:
     chosen = everything.profile(wish.test, wish.profile)
     version = engine.version(wish.tool)
     stamp = datetime.now(UTC)
+    load = os.getloadavg()[0]
     folder = wish.out or STATE / f"{wish.test}-{wish.profile}-{stamp:%Y%m%d-%H%M%S}"
     folder.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
@@ -84,6 +85,7 @@ def run(wish: Wish, console: Console) -> tuple[Run, Path]:
             started=stamp.isoformat(timespec="seconds"),
             seconds=collection.seconds,
             machine=machine(),
+            load=round(load, 2),
             peak=round(chosen.peak * wish.scale),
             unit=everything.test(wish.test).unit,
             **_measured(collection, summary),
