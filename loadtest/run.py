@@ -175,6 +175,7 @@ class _Display:
 
     def __init__(self, console: Console, title: str, seconds: float, source: Collection) -> None:
         self._source = source
+        self._seconds = seconds
         self._begun = 0.0
         self._shown = 0.0
         self._progress = Progress(
@@ -193,7 +194,7 @@ class _Display:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._progress.update(self._task, figures="done")
+        self._progress.update(self._task, completed=self._seconds, figures="done")
         self._progress.stop()
 
     def tick(self) -> None:

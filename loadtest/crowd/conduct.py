@@ -178,7 +178,7 @@ class Conduct:
                 measuring = bool(latest) and all(second.measured for second in latest)
                 if measuring and not measured.since:
                     measured.begin(parties, _reading(place))
-                if measured.since and all(client.poll() is None for client in clients):
+                if measured.since and measured.lasted < plan.hold - 2:
                     measured.look(parties, _reading(place))
                 progress.update(
                     task,
@@ -265,6 +265,11 @@ class _Measured:
         self._newest: readings.Reading | None = None
         self.kernel = 0
         self.available = 0
+
+    @property
+    def lasted(self) -> float:
+        """How long it has been since the beginning; at the end people leave."""
+        return time.monotonic() - self.since
 
     def begin(self, parties: costs.Parties, reading: readings.Reading | None) -> None:
         """Note where everything stands as the measurement begins."""
