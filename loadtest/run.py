@@ -21,8 +21,6 @@ from loadtest.place import STATE, Place, started
 from loadtest.record import Run
 from loadtest.summary import verdicts
 
-_DATABASE_P95 = ("hub_db_query_seconds", "hub_query_seconds", "hub_database_query_seconds")
-
 
 @dataclass(frozen=True, slots=True)
 class Wish:
@@ -91,7 +89,9 @@ def run(wish: Wish, console: Console) -> tuple[Run, Path]:
             **_measured(collection, summary),
             gateway=(readings.gateway(before, after, place.gateway) if before and after else None),
             delivery=_delivery(place, console),
-            database_p95_ms=_database_p95(hub_before, hub_after),
+            slowest_query=(
+                readings.slowest_query(hub_before, hub_after) if hub_before and hub_after else None
+            ),
         )
     record.write(result, folder)
     (folder / "report.html").write_text(report.page(result))
@@ -148,18 +148,6 @@ def _metrics(address: str | None) -> readings.Reading | None:
         return readings.read(f"{address.rstrip('/')}/metrics")
     except readings.Unreadable:
         return None
-
-
-def _database_p95(before: readings.Reading | None, after: readings.Reading | None) -> float | None:
-    """Return the 95th percentile of the hub's queries in milliseconds; None when it isn't told."""
-    if before is None or after is None:
-        return None
-    grown = after.since(before)
-    for name in _DATABASE_P95:
-        seconds = grown.quantile(name, 0.95)
-        if seconds is not None:
-            return seconds * 1000
-    return None
 
 
 def _delivery(place: Place, console: Console) -> record.Delivery | None:

@@ -80,6 +80,33 @@ async def test_a_quantile_lies_inside_its_bucket() -> None:
     assert before.since(before).quantile(name, 0.95) is None
 
 
+def queries(**counts: tuple[int, float]) -> str:
+    """Return the hub's page: for each query how often it ran, and its P95 in seconds."""
+    lines = ["# TYPE hub_db_query_seconds summary"]
+    for name, (count, _) in counts.items():
+        lines.append(f'hub_db_query_seconds_count{{query="{name}",type="SELECT"}} {count}')
+    lines.append("# TYPE hub_db_query_quantile_seconds gauge")
+    for name, (_, p95) in counts.items():
+        labels = f'query="{name}",type="SELECT"'
+        lines.append(f'hub_db_query_quantile_seconds{{{labels},quantile="0.5"}} 9')
+        lines.append(f'hub_db_query_quantile_seconds{{{labels},quantile="0.95"}} {p95}')
+    return "\n".join(lines) + "\n"
+
+
+async def test_the_slowest_query_is_one_that_ran_often() -> None:
+    before, after = await read(
+        queries(issues=(10, 0.01), runs=(5, 0.02), old=(900, 0.9)),
+        queries(issues=(500, 0.012), runs=(300, 0.03), old=(900, 0.9), rare=(3, 0.5)),
+    )
+
+    slowest = readings.slowest_query(before, after)
+
+    assert slowest is not None
+    assert (slowest.name, slowest.count) == ("runs", 295)
+    assert slowest.p95_ms == pytest.approx(30)
+    assert readings.slowest_query(after, after) is None
+
+
 async def test_a_page_that_is_not_there_is_told() -> None:
     with pytest.raises(Unreadable, match=r"127\.0\.0\.1:9"):
         await asyncio.to_thread(readings.read, "http://127.0.0.1:9/metrics")

@@ -83,6 +83,8 @@ def the_dashboard_was_used(run: record.Run) -> None:
     # The gateway's word against ours; it also counts logins and what came after the end.
     assert run.gateway.requests >= run.total.count
     assert run.gateway.resident_bytes is not None
+    assert run.slowest_query is not None
+    assert run.slowest_query.p95_ms > 0
     assert run.delivery is not None
     assert run.delivery.plain_bytes > 10_000
 
