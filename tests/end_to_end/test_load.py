@@ -1,4 +1,4 @@
-"""The smoke profiles of both scripts, run by k9 against what `make run` starts."""
+"""What load testers run: the smoke profiles of both scripts, on what `make run` starts, and a crowd."""
 
 import asyncio
 import json
