@@ -1,4 +1,4 @@
-"""What load testers run: the smoke profiles of both scripts, on what `make run` starts, and a crowd."""
+"""What load testers run: both scripts at their smallest on what `make run` starts, and a crowd."""
 
 import asyncio
 import json
