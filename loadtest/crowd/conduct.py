@@ -179,7 +179,7 @@ class Conduct:
                 if measuring and not measured.since:
                     measured.begin(parties, _reading(place))
                 if measured.since and measured.lasted < plan.hold - 2:
-                    measured.look(parties, _reading(place))
+                    measured.look(parties, place)
                 progress.update(
                     task,
                     completed=time.monotonic() - begun,
@@ -278,7 +278,7 @@ class _Measured:
         self._first = reading
         self.available = costs.available_bytes()
 
-    def look(self, parties: costs.Parties, reading: readings.Reading | None) -> None:
+    def look(self, parties: costs.Parties, place: Place) -> None:
         """Note where everything stands now, at most once in five seconds."""
         now = time.monotonic()
         if now < self._last + 5:
@@ -289,7 +289,7 @@ class _Measured:
             # A client ended between our two looks at it; the last reading stands.
             return
         self._last, self._cpu_last, self._resident = now, cpu, resident
-        self._newest = reading or self._newest
+        self._newest = _reading(place) or self._newest
         self.kernel = max(self.kernel, costs.socket_bytes())
         self.available = min(self.available, costs.available_bytes())
 
