@@ -1,7 +1,7 @@
 """Hears of every query: counts it, and looks closer at the slow ones.
 
 A slow query is logged with the route and the trace that it was for, and its plan is asked
-for afterwards with ``EXPLAIN (GENERIC_PLAN)``, which runs nothing and needs no values: a
+for afterwards: the generic one, for which nothing is run and no value is needed.  So a
 write isn't done twice, and what a client sent isn't logged.
 """
 
