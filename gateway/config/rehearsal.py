@@ -15,7 +15,7 @@ from gateway.edge.site import Site
 from gateway.edge.snapshot import Snapshot
 from gateway.errors import MalformedRequest
 from gateway.policy import downstream, key, storing, vary
-from gateway.policy.age import arrived
+from gateway.policy.age import Arrival, arrived
 from gateway.policy.stored import StoredResponse
 from gateway.routing import templates
 from gateway.routing.identity import ANONYMOUS, Identity, IdentityVerifier
@@ -54,6 +54,9 @@ class Rehearsed:
     """What would be kept; None when nothing would."""
     response: ResponseHead
     """The answer, as the client would get it."""
+    arrival: Arrival
+    has_body: bool = False
+    """Whether the request carries a body."""
 
     @property
     def route(self) -> Route:
@@ -129,7 +132,8 @@ def rehearse(
         snapshot = replace(snapshot, identity=_Assumed(who))
     instant = time.time() if now is None else now
     site = Site(snapshot, Counters(), None, clock=lambda: instant)
-    asked = asking.ask(site, head, ANYBODY, framing.of_request(head.fields, head.minor))
+    body = framing.of_request(head.fields, head.minor)
+    asked = asking.ask(site, head, ANYBODY, body)
     pairs = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in answer]
     response = ResponseHead(status, b"", Fields.of(*pairs))
     rules = asked.route.cache
@@ -149,7 +153,8 @@ def rehearse(
         lifetime = None if stored is None else stored.lifetime
         told = downstream.fields_for_client(response.fields, rules, lifetime, status)
         response = ResponseHead(status, b"", asked.route.response_fields.apply(told))
-    return Rehearsed(head, known, asked, decision, stored, response)
+    has_body = body != framing.EMPTY
+    return Rehearsed(head, known, asked, decision, stored, response, arrival, has_body)
 
 
 def key_parts(rehearsed: Rehearsed) -> dict[str, str]:

@@ -196,7 +196,9 @@ BECAUSE = Key(
 )
 VARY = Key(
     "vary",
-    MapOf(HEADER_NAME, Words("exact", "normalize", "bypass"), "fields with what to do"),
+    MapOf(
+        HEADER_NAME, Words("exact", "normalize", "bypass"), "fields with what to do", any_case=True
+    ),
     "What to do about a field that the origin varies on: keep a response for each value (exact), "
     "for each meaning (normalize), or keep none (bypass).",
 )

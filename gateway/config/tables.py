@@ -67,7 +67,11 @@ class ListOf(Shape[tuple[Setting[T], ...]]):
 class MapOf(Shape[Mapping[str, Setting[T]]]):
     """Values of one shape under names that the operator chooses."""
 
-    def __init__(self, name: TextShape[str], value: Shape[T], expects: str) -> None:
+    def __init__(
+        self, name: TextShape[str], value: Shape[T], expects: str, *, any_case: bool = False
+    ) -> None:
+        """With *any_case*, two names that differ in case alone are the same, and one too many."""
+        self._any_case = any_case
         self._name = name
         self._value = value
         self.expects = expects
@@ -77,9 +81,20 @@ class MapOf(Shape[Mapping[str, Setting[T]]]):
         if not isinstance(node, Mapped):
             raise self.complain(node, at, findings)
         found: dict[str, Setting[T]] = {}
+        lines: dict[str, int] = {}
         for key, value in node.entries:
             try:
                 name = self._name.read(key, at, findings)
+                if self._any_case:
+                    first = lines.get(name.lower())
+                    if first is not None:
+                        findings.error(
+                            key.place,
+                            f"{at}: the field {quoted(name)} is repeated",
+                            f"it stands on line {first} too; case doesn't matter in field names",
+                        )
+                        continue
+                    lines[name.lower()] = key.place.line
                 found[name] = Setting(self._value.read(value, f"{at}.{name}", findings), key.place)
             except Refused:
                 continue
