@@ -52,30 +52,47 @@ async def json_body(request: web.Request, kind: type[T]) -> T:
             "unsupported_media_type",
             "send the body as Content-Type: application/json",
         )
-    return decode(await request.read(), kind)
+    try:
+        body = await request.read()
+    except web.HTTPRequestEntityTooLarge as error:
+        raise too_large() from error
+    return decode(body, kind)
+
+
+def too_large() -> ApiError:
+    """Return the error for a body that nobody needs to send us."""
+    return ApiError(
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+        "request_entity_too_large",
+        f"the body is larger than {LARGEST_BODY_BYTES} bytes",
+    )
 
 
 def decode(text: bytes | str, kind: type[T]) -> T:
     """Return JSON *text* as *kind*, or raise ApiError naming the field at fault."""
     try:
-        return msgspec.json.decode(text, type=kind)
+        value = msgspec.json.decode(text, type=kind)
     except msgspec.ValidationError as error:
         raise _wrong_value(error) from error
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         raise bad_input(f"the JSON can't be read: {error}") from error
+    _refuse_nul(value)
+    return value
 
 
 def query_values(request: web.Request, kind: type[T]) -> T:
     """Return the query string as *kind*; a parameter given twice is refused."""
     values: dict[str, str] = {}
-    for name, value in request.query.items():
+    for name, text in request.query.items():
         if name in values:
             raise bad_input(f"given more than once: {name}", name)
-        values[name] = value
+        values[name] = text
     try:
-        return msgspec.convert(values, type=kind, strict=False)
+        value = msgspec.convert(values, type=kind, strict=False)
     except msgspec.ValidationError as error:
         raise _wrong_value(error) from error
+    _refuse_nul(value)
+    return value
 
 
 def row_id(request: web.Request) -> int:
@@ -89,6 +106,16 @@ def row_id(request: web.Request) -> int:
 def error_body(error: ApiError) -> dict[str, str | None]:
     """Return what a client is told about *error*."""
     return {"code": error.code, "message": error.message, "field": error.field}
+
+
+def _refuse_nul(value: Any) -> None:
+    """Refuse the one character that PostgreSQL's texts can't hold."""
+    if not isinstance(value, msgspec.Struct):
+        return
+    for field in msgspec.structs.fields(value):
+        text = getattr(value, field.name)
+        if isinstance(text, str) and "\x00" in text:
+            raise bad_input("a text must not contain the character U+0000", field.encode_name)
 
 
 def _wrong_value(error: msgspec.ValidationError) -> ApiError:

@@ -5,13 +5,26 @@ from aiohttp import web
 from upstream import pages
 from upstream.answers import LARGEST_BODY_BYTES
 from upstream.context import HUB, Hub
-from upstream.failures import errors_answered
-from upstream.handlers import auth, health, live, organizations, projects, static, stripe, trpc
+from upstream.failures import Handler, errors_answered
+from upstream.handlers import (
+    auth,
+    health,
+    internal,
+    live,
+    organizations,
+    projects,
+    static,
+    stripe,
+    trpc,
+)
+from upstream.monitoring.monitor import Origin, origin
 
 
 def make_app(hub: Hub) -> web.Application:
     """Return the application; whoever made the parts of *hub* also closes them."""
-    app = web.Application(middlewares=[errors_answered], client_max_size=LARGEST_BODY_BYTES)
+    app = web.Application(
+        middlewares=[_remembered, errors_answered], client_max_size=LARGEST_BODY_BYTES
+    )
     app[HUB] = hub
     app.add_routes(_page_routes())
     app.add_routes(_api_routes())
@@ -40,6 +53,9 @@ def _page_routes() -> list[web.RouteDef]:
 def _api_routes() -> list[web.RouteDef]:
     one = r"/{id:\d{1,19}}"
     return [
+        web.get("/metrics", internal.metrics),
+        web.get("/internal/db", internal.database),
+        web.get("/internal/db.html", internal.database),
         web.get("/api/health", health.health),
         web.get("/.well-known/jwks.json", health.key_set),
         web.post("/api/auth/login", auth.login),
@@ -64,6 +80,17 @@ def _api_routes() -> list[web.RouteDef]:
         web.get("/api/events", live.server_sent_events, allow_head=False),
         web.get("/api/ws", live.websocket, allow_head=False),
     ]
+
+
+@web.middleware
+async def _remembered(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Note what the queries of this request are for."""
+    resource = request.match_info.route.resource
+    parent = request.headers.get("Traceparent", "").split("-")
+    trace = parent[1] if len(parent) == 4 else request.headers.get("X-Request-Id", "")
+    route = resource.canonical if resource is not None else ""
+    origin.set(Origin(f"{request.method} {route}", trace[:64]))
+    return await handler(request)
 
 
 async def _sign(_request: web.Request, response: web.StreamResponse) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.resources import files
 from importlib.resources.abc import Traversable
+from pathlib import Path
 
 _CONTENT_TYPES = {
     "css": "text/css; charset=utf-8",
@@ -38,6 +39,8 @@ class Assets:
         """Read them; a few hundred kilobytes."""
         self._paths: dict[str, str] = {}
         self._assets: dict[str, Asset] = {}
+        self.modified = newest_change(files("upstream"))
+        """When this version of the hub was put in place; seconds since the epoch."""
         root = files("upstream").joinpath("web", "static")
         # Styles name images and fonts by their hashes, so these are read before them.
         found = sorted(_walk(root, ""), key=lambda pair: pair[0].endswith((".css", ".js")))
@@ -64,6 +67,14 @@ class Assets:
         path = f"/{stem}.{digest}.{extension}"
         self._paths[name] = path
         self._assets[path] = Asset(path, _CONTENT_TYPES[extension], body, digest)
+
+
+def newest_change(folder: Traversable) -> float:
+    """Return when the newest file below *folder* was written; 0 for files inside an archive."""
+    if not isinstance(folder, Path):
+        return 0.0
+    written = (file.stat().st_mtime for file in folder.rglob("*.*") if file.suffix != ".pyc")
+    return max(written, default=0.0)
 
 
 def _walk(folder: Traversable, prefix: str) -> list[tuple[str, Traversable]]:

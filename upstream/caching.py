@@ -9,8 +9,12 @@ the request carried the proof itself (see ``identity.py``).
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import format_datetime
 
 from aiohttp import web
+
+from upstream.context import HUB
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +39,11 @@ STATIC = Freshness("public, max-age=31536000, immutable", 31536000)
 NEVER = "private, no-cache, no-store, must-revalidate"
 NO_STORE = "no-store"
 """On errors, and on answers that only the one who asked may have."""
+
+SETTLED = 10.0
+"""Seconds after a change in which no Last-Modified is told.  A date has no fractions, and a
+write that began before ours may become visible after it, though not later than this: no
+statement may take longer.  A younger date could stand for two different answers."""
 
 _NEVER_UNDER = (
     "/api/health",
@@ -65,10 +74,12 @@ def cacheable(
     *,
     freshness: Freshness | None,
     groups: Iterable[str] = (),
+    changed: datetime | None = None,
 ) -> web.Response:
-    """Return *body* with its validator, or 304 when the client has it already.
+    """Return *body* with its validators, or 304 when the client has it already.
 
-    *freshness* None forbids every cache to keep the answer.
+    *freshness* None forbids every cache to keep the answer.  *changed* is when anything that
+    it was read from last changed; None when nobody knows.
     """
     etag = hashlib.blake2b(body, digest_size=12).hexdigest()
     headers = {
@@ -77,9 +88,32 @@ def cacheable(
     }
     if field := groups_field(groups):
         headers["Cache-Groups"] = field
-    if known_to_client(request, etag):
+    modified = _last_modified(request, changed)
+    if modified is not None:
+        headers["Last-Modified"] = format_datetime(modified, usegmt=True)
+    if known_to_client(request, etag) or _unmodified(request, modified):
         return web.Response(status=304, headers=headers)
     return web.Response(body=body, headers=headers | {"Content-Type": content_type})
+
+
+def _last_modified(request: web.Request, changed: datetime | None) -> datetime | None:
+    """Return what to tell as Last-Modified; None while it could mislead."""
+    if changed is None:
+        return None
+    hub = request.app[HUB]
+    # An answer has another shape after an update of the hub, though no row has changed.
+    instant = max(changed.timestamp(), hub.assets.modified)
+    if not 0 <= instant <= hub.clock() - SETTLED:
+        return None
+    return datetime.fromtimestamp(int(instant), UTC)
+
+
+def _unmodified(request: web.Request, modified: datetime | None) -> bool:
+    """Evaluate If-Modified-Since, which If-None-Match overrides (RFC 9110 section 13.1.3)."""
+    if modified is None or "If-None-Match" in request.headers:
+        return False
+    since = request.if_modified_since
+    return since is not None and modified <= since
 
 
 def known_to_client(request: web.Request, etag: str) -> bool:

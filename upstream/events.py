@@ -3,6 +3,9 @@
 One connection listens for all readers of this process.  A reader that is too slow loses
 events rather than making the hub hold them for ever, and a broken connection may lose some
 too; in both cases the reader is told by a `resync` event to read its lists again.
+
+A reader who was cut off comes back with the number of the last event it saw, and is given
+what followed from the audit log, where every event is recorded (see ``handlers/audit.py``).
 """
 
 import asyncio
@@ -18,12 +21,15 @@ import msgspec
 
 from upstream import queries
 from upstream.errors import StartFailed
-from upstream.pool import CONNECTION_LOST, Connection, connect
+from upstream.pool import CONNECTION_LOST, Connection, Pool, connect
+from upstream.queries_of_writes import EVENTS_AFTER, EVENTS_KNOWN, EVENTS_NEWEST
 from upstream.settings import DatabaseAddress, PoolSettings
 
 CHANNEL = "hub_events"
 
 _MOST_WAITING = 256
+_MOST_REPEATED = 200
+"""A reader who missed more is told to read its lists again instead."""
 _RETRY_AFTER = 0.5
 _LIVENESS_CHECK = 10.0
 
@@ -38,6 +44,8 @@ class Event(msgspec.Struct, frozen=True, rename="camel"):
     """Such as ``project.updated``; ``resync`` when others may have been missed."""
     subject: str
     """What it happened to, such as ``project:7``."""
+    id: int | None = None
+    """Rises within an organization; None for `resync`, which isn't recorded anywhere."""
 
 
 class Subscription:
@@ -156,6 +164,27 @@ class Broadcaster:
             _log.warning("not an event of the hub: %.200s", payload)
             return
         self.publish(event)
+
+
+async def newest(pool: Pool, org_id: int) -> int:
+    """Return the number of the newest event of *org_id*; 0 before the first."""
+    return await pool.fetchval(EVENTS_NEWEST, org_id) or 0
+
+
+async def missed_since(pool: Pool, org_id: int, last: int) -> list[Event]:
+    """Return what followed event *last*, oldest first.
+
+    A single `resync` when *last* isn't an event of this organization, is more than an hour
+    old, or too much followed.
+    """
+    if last == await newest(pool, org_id):
+        return []
+    if last and not await pool.fetchval(EVENTS_KNOWN, org_id, last):
+        return [resync(org_id)]
+    rows = await pool.fetch(EVENTS_AFTER, org_id, last, _MOST_REPEATED + 1)
+    if len(rows) > _MOST_REPEATED:
+        return [resync(org_id)]
+    return [Event(org_id, row["action"], row["target"], row["id"]) for row in rows]
 
 
 def resync(org_id: int) -> Event:

@@ -8,7 +8,7 @@ import asyncpg
 from aiohttp import web
 
 from upstream import caching
-from upstream.answers import HTML, JSON, LARGEST_BODY_BYTES, encode, error_body
+from upstream.answers import HTML, JSON, encode, error_body, too_large
 from upstream.errors import ApiError, bad_input
 from upstream.pages import error_page
 
@@ -67,6 +67,6 @@ def _from_http(error: web.HTTPException) -> ApiError:
         HTTPStatus.NOT_FOUND: "there is nothing here",
         HTTPStatus.METHOD_NOT_ALLOWED: f"the method {getattr(error, 'method', '')} isn't allowed"
         " here, see Allow",
-        HTTPStatus.REQUEST_ENTITY_TOO_LARGE: f"the body is larger than {LARGEST_BODY_BYTES} bytes",
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE: too_large().message,
     }.get(status, status.phrase)
     return ApiError(status, status.phrase.lower().replace(" ", "_"), message, headers=headers)

@@ -9,6 +9,7 @@ under the other's name.
 """
 
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 
 import asyncpg
@@ -40,6 +41,8 @@ class Identity:
     org_id: int
     org_name: str
     org_slug: str
+    org_changed_at: datetime
+    """When anything of the organization last changed, as of before what is read next."""
     role: str
     proof: Proof
     org_proven: bool
@@ -56,6 +59,7 @@ class Identity:
             org_id=row["org_id"],
             org_name=row["org_name"],
             org_slug=row["org_slug"],
+            org_changed_at=row["org_changed_at"],
             role=row["role"],
             proof=proof,
             org_proven=org_proven,

@@ -1,23 +1,34 @@
 """Bringing a database to the schema that this version of the hub expects.
 
 Migrations are the SQL files in ``migrations/``, applied in the order of their numbers,
-each in a transaction of its own together with the row that remembers it.  A lock lets
-replicas that start together take turns; it belongs to the connection, so that a killed
-process can't leave it behind.
+each in a transaction of its own together with the row that remembers it.  A file that begins
+with ``-- no transaction`` is for ``CREATE INDEX CONCURRENTLY``, which writers don't wait for:
+its statements run one by one, and say ``IF NOT EXISTS``, so that a file that failed half-way
+goes on where it stopped.  A lock lets replicas that start together take turns; it belongs to
+the connection, so that a killed process can't leave it behind.
 """
 
+import asyncio
 import hashlib
+import logging
 import re
 from dataclasses import dataclass
 from importlib.resources import files
 
 import asyncpg
+import pglast
 
 from upstream import queries
 from upstream.errors import StartFailed
+from upstream.queries_of_monitoring import INVALID_INDEXES
 
 _LOCK = 4_815_162_342
 """An arbitrary number that all hubs agree on."""
+
+_LOCK_INTERVAL = 0.1
+_LEFTOVER = re.compile(r"_cc(?:new|old)\d*$")
+
+_log = logging.getLogger("hub.migrate")
 
 _FILE_NAME = re.compile(r"(?P<version>\d{4})_(?P<name>[a-z0-9_]+)\.sql")
 
@@ -29,6 +40,15 @@ class Migration:
     version: int
     name: str
     sql: str
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether the file runs as a whole or not at all."""
+        return not self.sql.lstrip().lower().startswith("-- no transaction")
+
+    def statements(self) -> tuple[str, ...]:
+        """Return the statements one by one, as PostgreSQL's own parser parts them."""
+        return tuple(pglast.split(self.sql))
 
     @property
     def checksum(self) -> str:
@@ -54,8 +74,12 @@ async def prepare(
     Returns the migrations that were applied now.  Raises StartFailed when the database
     and the files contradict one another, or a statement fails.
     """
-    await connection.execute(queries.MIGRATION_LOCK.sql, _LOCK)
+    # Asked for again and again: who waited inside a statement would hold up an index that is
+    # built concurrently, and that one's builder has the lock.
+    while not await connection.fetchval(queries.MIGRATION_LOCK.sql, _LOCK):  # noqa: ASYNC110
+        await asyncio.sleep(_LOCK_INTERVAL)
     try:
+        await _repair_indexes(connection)
         applied = await _migrate(connection, migrations)
         if seed is not None and not await connection.fetchval(queries.HAS_ORGANIZATIONS.sql):
             async with connection.transaction():
@@ -90,15 +114,39 @@ async def _migrate(
                 )
             continue
         try:
-            async with connection.transaction():
-                await connection.execute(migration.sql)
-                await connection.execute(
-                    queries.MIGRATION_DONE.sql,
-                    migration.version,
-                    migration.name,
-                    migration.checksum,
-                )
+            if migration.in_transaction:
+                async with connection.transaction():
+                    await connection.execute(migration.sql)
+                    await _remember(connection, migration)
+            else:
+                for statement in migration.statements():
+                    await connection.execute(statement)
+                await _remember(connection, migration)
         except asyncpg.PostgresError as error:
             raise StartFailed(f"{label}: {error}") from error
         applied.append(migration)
     return applied
+
+
+async def _remember(connection: asyncpg.Connection, migration: Migration) -> None:
+    await connection.execute(
+        queries.MIGRATION_DONE.sql, migration.version, migration.name, migration.checksum
+    )
+
+
+async def _repair_indexes(connection: asyncpg.Connection) -> None:
+    """Rebuild indexes that an interrupted build has left INVALID; nothing reads them so."""
+    for row in await connection.fetch(INVALID_INDEXES.sql):
+        name = row["index"]
+        quoted = '"' + name.replace('"', '""') + '"'
+        # What an interrupted REINDEX has left beside the index that it was to replace.
+        leftover = _LEFTOVER.search(name) is not None
+        verb = "DROP INDEX CONCURRENTLY IF EXISTS" if leftover else "REINDEX INDEX CONCURRENTLY"
+        _log.warning("the index %s is invalid: %s", name, "dropped" if leftover else "rebuilt")
+        try:
+            await connection.execute(f"{verb} {quoted}")
+        except asyncpg.PostgresError as error:
+            raise StartFailed(
+                f"the index {name} is invalid and can't be rebuilt: {error};"
+                " drop it by hand, or free what it needs, and start again"
+            ) from error

@@ -2,8 +2,12 @@
 
 A JSON Web Token (RFC 7519) signed with Ed25519 (RFC 8037).  The private key never leaves
 the state directory; its public half is published at ``/.well-known/jwks.json`` and
-written to ``jwks.json`` beside it.  Every key found is published, the newest one signs,
-so that a key can be rotated while tokens of the old one are still about.
+written to ``jwks.json`` beside it.
+
+Keys are rotated: a new one is made each month, or by ``python -m upstream rotate-keys``.  It
+is published for an hour before it signs, so that whoever keeps the key set has it by then;
+the one before it stays published until the last of its tokens has run out.  How old a key is
+tells its file's date, so all hubs that share a state directory come to the same answer.
 """
 
 import base64
@@ -27,8 +31,12 @@ LIFETIME = 3600
 RENEW_BELOW = 1800
 """A token with fewer seconds left is replaced when the session is looked at."""
 
+ROTATE_AFTER = 30 * 86400.0
+"""Seconds after which a key gets a successor."""
+PUBLISHED_BEFORE = 3600.0
+"""Seconds for which a successor is published before it signs."""
+
 KEY_SET_FILE = "jwks.json"
-_FIRST_KEY = "0001.pem"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +54,9 @@ class SigningKey:
 
     key_id: str
     private: Ed25519PrivateKey
+    made_at: float
+    """Seconds since the epoch."""
+    file: Path
 
     @property
     def public_jwk(self) -> dict[str, str]:
@@ -56,24 +67,36 @@ class SigningKey:
 class TokenSigner:
     """Issues and verifies organization tokens."""
 
-    def __init__(self, keys: list[SigningKey]) -> None:
-        """Sign with the last of *keys*, accept all of them."""
-        self._keys = {key.key_id: key for key in keys}
-        self._signs = keys[-1]
-
-    @classmethod
-    def open(cls, state_dir: Path) -> "TokenSigner":
+    def __init__(self, state_dir: Path, now: float) -> None:
         """Load the keys in *state_dir*, creating the first; write the public key set there."""
-        folder = state_dir / "keys"
+        self._state_dir = state_dir
+        self._keys: dict[str, SigningKey] = {}
+        self._published = b""
+        self.keep_fresh(now)
+
+    def keep_fresh(self, now: float) -> None:
+        """See to the keys as of *now*: make the next, let it sign, drop what nobody needs.
+
+        Called again and again, so that a key somebody else made is noticed too.  Raises
+        StartFailed when a key can't be read or written.
+        """
+        folder = self._state_dir / "keys"
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            if not any(folder.glob("*.pem")):
-                _create_key(folder / _FIRST_KEY)
-            signer = cls([_load_key(file) for file in sorted(folder.glob("*.pem"))])
-            _replace(state_dir / KEY_SET_FILE, signer.key_set(), mode=0o644)
+            keys = _keys_in(folder)
+            if not keys or keys[-1].made_at <= now - ROTATE_AFTER:
+                make_key(self._state_dir, now)
+                keys = _keys_in(folder)
+            keys, useless = _sorted_out(keys, now)
+            for key in useless:
+                key.file.unlink(missing_ok=True)
+            self._keys = {key.key_id: key for key in keys}
+            self._signs = _signing(keys, now)
+            if (published := self.key_set()) != self._published:
+                _replace(self._state_dir / KEY_SET_FILE, published, mode=0o644)
+                self._published = published
         except OSError as error:
             raise StartFailed(f"keys of the organization token: {error}") from error
-        return signer
 
     def key_set(self) -> bytes:
         """Return the public keys as a JWK Set (RFC 7517 section 5)."""
@@ -114,13 +137,44 @@ class TokenSigner:
         return said if now < said.expires_at else None
 
 
-def _create_key(file: Path) -> None:
+def make_key(state_dir: Path, now: float) -> Path:
+    """Put a key made at *now* beside those in *state_dir*; return its file.  Raises OSError."""
+    folder = state_dir / "keys"
+    numbers = [int(file.stem) for file in folder.glob("*.pem") if file.stem.isdigit()]
+    file = folder / f"{max(numbers, default=0) + 1:04}.pem"
     pem = Ed25519PrivateKey.generate().private_bytes(
         serialization.Encoding.PEM,
         serialization.PrivateFormat.PKCS8,
         serialization.NoEncryption(),
     )
     _replace(file, pem, mode=0o600)
+    os.utime(file, (now, now))
+    return file
+
+
+def _keys_in(folder: Path) -> list[SigningKey]:
+    """Return the keys, oldest first; of one date, by name."""
+    keys = [_load_key(file) for file in sorted(folder.glob("*.pem"))]
+    return sorted(keys, key=lambda key: key.made_at)
+
+
+def _sorted_out(keys: list[SigningKey], now: float) -> tuple[list[SigningKey], list[SigningKey]]:
+    """Part *keys* into those that count and those whose last token has run out.
+
+    A key has signed until its successor took over, and its tokens lasted for LIFETIME more.
+    """
+    count: list[SigningKey] = [keys[-1]]
+    useless: list[SigningKey] = []
+    for key, successor in zip(reversed(keys[:-1]), reversed(keys[1:]), strict=True):
+        signed_until = successor.made_at + PUBLISHED_BEFORE
+        (useless if signed_until + LIFETIME < now else count).append(key)
+    return count[::-1], useless
+
+
+def _signing(keys: list[SigningKey], now: float) -> SigningKey:
+    """Return the newest key that everybody knows by now."""
+    known = [key for key in keys if key.made_at + PUBLISHED_BEFORE <= now]
+    return known[-1] if known else keys[0]
 
 
 def _load_key(file: Path) -> SigningKey:
@@ -132,7 +186,8 @@ def _load_key(file: Path) -> SigningKey:
         raise StartFailed(f"{file}: expected an Ed25519 key, found another kind")
     members = _jwk(private)
     canonical = msgspec.json.encode(dict(sorted(members.items())))
-    return SigningKey(_base64url(hashlib.sha256(canonical).digest()), private)
+    key_id = _base64url(hashlib.sha256(canonical).digest())
+    return SigningKey(key_id, private, file.stat().st_mtime, file)
 
 
 def _jwk(private: Ed25519PrivateKey) -> dict[str, str]:

@@ -22,6 +22,11 @@ DEFAULT_LIMIT = 20
 LARGEST_LIMIT = 100
 LAST_PAGE = 100_000
 
+Instant = Annotated[datetime, Meta(tz=True)]
+"""RFC 3339 with a zone."""
+Search = Annotated[str, Meta(min_length=1, max_length=100)]
+"""A part of a text, whatever its case."""
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -81,6 +86,14 @@ class Filters:
         }
         values = tuple(value for name, value in chosen.items() if listing.takes_value(name))
         return cls(tuple(chosen), values)
+
+
+def contains(part: str | None) -> str | None:
+    """Return the pattern of ILIKE for texts that contain *part*; None for None."""
+    if part is None:
+        return None
+    literal = part.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+    return f"%{literal}%"
 
 
 async def fetch_page(

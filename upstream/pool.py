@@ -7,16 +7,21 @@ restarted database needs no restarted hub: reads that met the restart are tried 
 
 import asyncio
 import contextlib
+import logging
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Any, Self, TypeAlias, TypeVar, cast
 
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
 
-from upstream.errors import StartFailed, unavailable
-from upstream.queries import Query
+from upstream.errors import ApiError, StartFailed, unavailable
+from upstream.monitoring.statistics import Durations
+from upstream.queries import PING, Query
 from upstream.settings import DatabaseAddress, PoolSettings
 
 T = TypeVar("T")
@@ -38,6 +43,10 @@ CONNECTION_LOST = (
 
 _STATEMENTS_KEPT = 512
 _CLOSE_LIMIT = 10.0
+_HEALTH_LIMIT = 2.0
+_TELL_INTERVAL = 10.0
+
+_log = logging.getLogger("hub.pool")
 
 
 class _Connection(asyncpg.Connection):
@@ -56,19 +65,62 @@ class _Connection(asyncpg.Connection):
                 sock.setsockopt(socket.IPPROTO_TCP, option, silence)
 
 
+Heard: TypeAlias = Callable[[asyncpg.connection.LoggedQuery], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """A pool at one instant."""
+
+    max_connections: int
+    min_connections: int
+    total: int
+    """Open connections."""
+    idle: int
+    waiting: int
+    """Requests that wait for one."""
+    acquires: int
+    """Times that one was lent, since the start."""
+    errors: Mapping[str, int]
+    """Requests that got none or lost theirs, by reason."""
+
+    @property
+    def in_use(self) -> int:
+        """Connections that are lent."""
+        return self.total - self.idle
+
+    @property
+    def utilisation(self) -> float:
+        """The share of the connections that may be open which is in use, 0 to 1."""
+        return self.in_use / self.max_connections
+
+
 class Pool:
     """Runs named queries on borrowed connections."""
 
     def __init__(self, pool: asyncpg.Pool, settings: PoolSettings) -> None:
         self._pool = pool
         self._settings = settings
+        self._waiting = 0
+        self._acquires = 0
+        self._errors: Counter[str] = Counter()
+        self.acquire_times = Durations()
+        """How long requests waited for a connection, those in vain included."""
+        self._tasks: list[asyncio.Task[None]] = []
 
     @classmethod
-    async def open(cls, address: DatabaseAddress, settings: PoolSettings) -> Self:
-        """Open the smallest number of connections, or raise StartFailed."""
+    async def open(
+        cls, address: DatabaseAddress, settings: PoolSettings, heard: Heard | None = None
+    ) -> Self:
+        """Open the smallest number of connections, or raise StartFailed.
+
+        *heard* is told of every query; None tells nobody.
+        """
 
         async def init(connection: asyncpg.Connection) -> None:
             cast("_Connection", connection).keep_alive(settings.keepalive)
+            if heard is not None:
+                connection.add_query_logger(heard)
 
         try:
             pool = await asyncpg.create_pool(
@@ -95,14 +147,95 @@ class Pool:
             )
         except (*CONNECTION_LOST, TimeoutError, asyncpg.PostgresError, ValueError) as error:
             raise cannot_connect(address, error) from error
-        return cls(pool, settings)
+        opened = cls(pool, settings)
+        loop = asyncio.get_running_loop()
+        opened._tasks.append(loop.create_task(opened._keep_smallest()))
+        if settings.tells:
+            opened._tasks.append(loop.create_task(opened._tell()))
+        return opened
 
     async def close(self) -> None:
         """Wait for running queries, but not for ever, then close every connection."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         try:
             await asyncio.wait_for(self._pool.close(), _CLOSE_LIMIT)
         except TimeoutError:
             self._pool.terminate()
+
+    def figures(self) -> Figures:
+        """Return the pool's figures as they are now."""
+        total, idle = self._pool.get_size(), self._pool.get_idle_size()
+        return Figures(
+            max_connections=self._settings.max_size,
+            min_connections=self._settings.min_size,
+            total=total,
+            idle=idle,
+            waiting=self._waiting,
+            acquires=self._acquires,
+            errors=dict(self._errors),
+        )
+
+    async def health(self) -> dict[str, Any]:
+        """Return whether the database answers, and how fast; never later than the bounds.
+
+        The connection is bounded by the acquire timeout, the query by two seconds.
+        """
+        began = time.perf_counter()
+        try:
+            async with self.connection() as connection:
+                connected = time.perf_counter()
+                version = await connection.fetchval(PING.sql, timeout=_HEALTH_LIMIT)
+        except ApiError as error:
+            return {"ok": False, "code": error.code, "message": error.message}
+        ended = time.perf_counter()
+        return {
+            "ok": True,
+            "version": version,
+            "connectionMs": round((connected - began) * 1000, 3),
+            "queryMs": round((ended - connected) * 1000, 3),
+        }
+
+    async def plan(self, sql: str) -> str:
+        """Return how PostgreSQL would run *sql*, without running it or knowing its values."""
+        async with self.connection() as connection:
+            rows = await connection.fetch(f"EXPLAIN (GENERIC_PLAN) {sql}", timeout=_HEALTH_LIMIT)
+        return "\n".join(row[0] for row in rows)
+
+    async def _keep_smallest(self) -> None:
+        """Open again what was idle for too long: so many connections are kept in any case."""
+        while True:
+            await asyncio.sleep(max(0.05, self._settings.idle / 4))
+            missing = self._settings.min_size - self._pool.get_size()
+            if missing <= 0:
+                continue
+            held: list[PoolConnectionProxy] = []
+            with contextlib.suppress(TimeoutError, *CONNECTION_LOST):
+                # All at once: one after the other would get the same one.
+                for _ in range(self._pool.get_idle_size() + missing):
+                    connection = await self._pool.acquire(timeout=self._settings.connect)
+                    held.append(connection)
+            for connection in held:
+                with contextlib.suppress(*CONNECTION_LOST):
+                    await self._pool.release(connection)
+
+    async def _tell(self) -> None:
+        while True:
+            await asyncio.sleep(_TELL_INTERVAL)
+            now, times = self.figures(), self.acquire_times.in_milliseconds()
+            _log.info(
+                "pool: %d of %d connections in use, %d idle, %d waiting, %d acquired,"
+                " %d errors, acquire avg %.1f ms, p95 %.1f ms",
+                now.in_use,
+                now.max_connections,
+                now.idle,
+                now.waiting,
+                now.acquires,
+                sum(now.errors.values()),
+                times["avgMs"],
+                times["p95Ms"],
+            )
 
     @property
     def exhausted(self) -> bool:
@@ -112,27 +245,40 @@ class Pool:
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
         """Lend a connection; ApiError 503 when none is free or the database is away."""
+        began = time.perf_counter()
+        self._waiting += 1
         try:
             connection = await self._pool.acquire(timeout=self._settings.acquire)
         except TimeoutError as error:
             if self.exhausted:
-                raise unavailable("busy", "too many requests at once, try again soon") from error
-            raise _away() from error
+                raise self._failed("busy", "too many requests at once, try again soon") from error
+            raise self._away() from error
         except CONNECTION_LOST as error:
-            raise _away() from error
+            raise self._away() from error
+        finally:
+            self._waiting -= 1
+            self.acquire_times.add(time.perf_counter() - began)
+        self._acquires += 1
         try:
             yield connection
         except asyncpg.QueryCanceledError as error:
-            raise unavailable("query_timeout", "the database took too long") from error
+            raise self._failed("query_timeout", "the database took too long") from error
         except TimeoutError as error:
-            raise unavailable("query_timeout", "the database took too long") from error
+            raise self._failed("query_timeout", "the database took too long") from error
         except CONNECTION_LOST as error:
-            raise _away() from error
+            raise self._away() from error
         finally:
             # A broken connection fails to be reset, and the pool drops it for that.
             with contextlib.suppress(*CONNECTION_LOST):
                 # shield: who hangs up must not keep the connection from its next user.
                 await asyncio.shield(self._pool.release(connection))
+
+    def _failed(self, reason: str, text: str) -> ApiError:
+        self._errors[reason] += 1
+        return unavailable(reason, text)
+
+    def _away(self) -> ApiError:
+        return self._failed("database_unavailable", "the database can't be reached, try again soon")
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:
@@ -190,7 +336,3 @@ def cannot_connect(address: DatabaseAddress, error: Exception) -> StartFailed:
         f"cannot reach PostgreSQL at {address}: {reason};"
         " check DATABASE_URL or DATABASE_*, or unset them to use the embedded server"
     )
-
-
-def _away() -> Exception:
-    return unavailable("database_unavailable", "the database can't be reached, try again soon")

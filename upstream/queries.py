@@ -9,6 +9,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 
+_NAMES: dict[str, str] = {}
+
 
 @dataclass(frozen=True, slots=True)
 class Query:
@@ -16,6 +18,14 @@ class Query:
 
     name: str
     sql: str
+
+    def __post_init__(self) -> None:
+        _NAMES[self.sql] = self.name
+
+
+def name_of(sql: str) -> str | None:
+    """Return what the hub calls the query *sql*; None for one that has no name."""
+    return _NAMES.get(sql)
 
 
 @dataclass(frozen=True)
@@ -32,7 +42,7 @@ class Listing:
     scope: str
     """The column that ties a row to its reader; ``$1`` is compared with it."""
     filters: Mapping[str, str]
-    """Conditions by name; ``{}`` stands for the parameter, none is needed without it."""
+    """Conditions by name; ``{0}`` stands for the parameter, none is needed without it."""
     row: str
     """The alias whose created_at and id order the list."""
 
@@ -46,7 +56,7 @@ class Listing:
 
     def takes_value(self, name: str) -> bool:
         """Tell whether the filter called *name* has a parameter."""
-        return "{}" in self.filters[name]
+        return "{" in self.filters[name]
 
     def conditions(self, filters: Iterable[str]) -> tuple[list[str], int]:
         """Return the conditions and the number of the last parameter they use."""
@@ -85,7 +95,7 @@ def _total(listing: Listing, filters: tuple[str, ...]) -> Query:
     return Query(".".join([listing.name, "total", *filters]), sql)
 
 
-_IN_TIME = {"since": "{row}.created_at >= {{}}", "until": "{row}.created_at < {{}}"}
+_IN_TIME = {"since": "{row}.created_at >= {{0}}", "until": "{row}.created_at < {{0}}"}
 
 
 def _time_filters(row: str) -> dict[str, str]:
@@ -101,11 +111,12 @@ ISSUES = Listing(
     source="insight_issues AS i JOIN projects AS p ON p.id = i.project_id",
     scope="i.org_id",
     filters={
-        "project": "i.project_id = {}",
-        "severity": "i.severity = {}",
-        "detector": "i.detector_type = {}",
+        "project": "i.project_id = {0}",
+        "severity": "i.severity = {0}",
+        "detector": "i.detector_type = {0}",
         "open": "i.resolved_at IS NULL",
         "resolved": "i.resolved_at IS NOT NULL",
+        "search": "(i.message ILIKE {0} OR i.file_path ILIKE {0})",
         **_time_filters("i"),
     },
     row="i",
@@ -118,7 +129,12 @@ RUNS = Listing(
     ' r.duration_ms AS "durationMs", r.created_at AS "createdAt"',
     source="autopilot_runs AS r JOIN projects AS p ON p.id = r.project_id",
     scope="r.org_id",
-    filters={"project": "r.project_id = {}", "status": "r.status = {}", **_time_filters("r")},
+    filters={
+        "project": "r.project_id = {0}",
+        "status": "r.status = {0}",
+        "trigger": "r.trigger = {0}",
+        **_time_filters("r"),
+    },
     row="r",
 )
 
@@ -130,9 +146,10 @@ TESTS = Listing(
     source="guardian_tests AS t JOIN projects AS p ON p.id = t.project_id",
     scope="t.org_id",
     filters={
-        "project": "t.project_id = {}",
-        "status": "t.status = {}",
-        "url": "t.url = {}",
+        "project": "t.project_id = {0}",
+        "status": "t.status = {0}",
+        "url": "t.url = {0}",
+        "search": "t.url ILIKE {0}",
         **_time_filters("t"),
     },
     row="t",
@@ -148,7 +165,12 @@ PROJECTS = Listing(
     columns=_PROJECT_COLUMNS,
     source="projects AS p",
     scope="p.org_id",
-    filters={"status": "p.status = {}", "language": "p.language = {}"},
+    filters={
+        "status": "p.status = {0}",
+        "language": "p.language = {0}",
+        "search": "(p.name ILIKE {0} OR p.slug ILIKE {0})",
+        **_time_filters("p"),
+    },
     row="p",
 )
 
@@ -171,7 +193,8 @@ IDENTITY_BY_SESSION = Query(
     "identity.by_session",
     """
     SELECT u.id AS user_id, u.email, u.name, o.id AS org_id, o.name AS org_name,
-           o.slug AS org_slug, m.role, s.expires_at
+           o.slug AS org_slug, greatest(o.changed_at, s.acting_since) AS org_changed_at, m.role,
+           s.expires_at
     FROM sessions AS s
     JOIN users AS u ON u.id = s.user_id AND u.active
     JOIN memberships AS m ON m.user_id = s.user_id AND m.org_id = s.org_id
@@ -183,7 +206,8 @@ IDENTITY_BY_API_KEY = Query(
     "identity.by_api_key",
     """
     SELECT u.id AS user_id, u.email, u.name, o.id AS org_id, o.name AS org_name,
-           o.slug AS org_slug, m.role, NULL::timestamptz AS expires_at
+           o.slug AS org_slug, o.changed_at AS org_changed_at, m.role,
+           NULL::timestamptz AS expires_at
     FROM api_keys AS k
     JOIN users AS u ON u.id = k.user_id AND u.active
     JOIN memberships AS m ON m.user_id = k.user_id AND m.org_id = k.org_id
@@ -214,7 +238,7 @@ SESSION_END = Query(
 SESSION_SWITCH = Query(
     "sessions.switch",
     """
-    UPDATE sessions AS s SET org_id = m.org_id
+    UPDATE sessions AS s SET org_id = m.org_id, acting_since = now()
     FROM memberships AS m
     WHERE s.token_hash = $1 AND m.user_id = s.user_id AND m.org_id = $2
     RETURNING s.org_id
@@ -392,7 +416,8 @@ PUBLIC_FIGURES = Query(
     SELECT (SELECT count(*) FROM insight_issues WHERE resolved_at IS NOT NULL) AS resolved,
            (SELECT count(*) FROM autopilot_runs WHERE status = 'success') AS runs,
            (SELECT count(*) FROM guardian_tests) AS tests,
-           (SELECT count(*) FROM projects WHERE status = 'active') AS projects
+           (SELECT count(*) FROM projects WHERE status = 'active') AS projects,
+           (SELECT max(changed_at) FROM organizations) AS changed_at
     """,
 )
 
@@ -427,7 +452,7 @@ COUNT_ROWS = Query(
     "SELECT " + " + ".join(f"(SELECT count(*) FROM {table})" for table in _TABLES),  # noqa: S608 - constants of this module only
 )
 HAS_ORGANIZATIONS = Query("seed.needed", "SELECT EXISTS (SELECT FROM organizations)")
-MIGRATION_LOCK = Query("migrations.lock", "SELECT pg_advisory_lock($1)")
+MIGRATION_LOCK = Query("migrations.lock", "SELECT pg_try_advisory_lock($1)")
 MIGRATION_UNLOCK = Query("migrations.unlock", "SELECT pg_advisory_unlock($1)")
 MIGRATION_TABLE = Query(
     "migrations.table",

@@ -30,6 +30,8 @@ from upstream.embedded import EmbeddedPostgres
 from upstream.errors import StartFailed
 from upstream.events import Broadcaster
 from upstream.migrate import prepare, shipped_migrations
+from upstream.monitoring.datadog import Datadog
+from upstream.monitoring.monitor import Monitor, Thresholds
 from upstream.org_token import TokenSigner, private_secret
 from upstream.pages import make_templates
 from upstream.pool import Pool, connect
@@ -43,6 +45,7 @@ SHUTDOWN_LIMIT = 10.0
 _BACKLOG = 1024
 _COUNT_UP_TO = 1_000_000
 _WATCH_INTERVAL = 0.5
+_KEYS_INTERVAL = 60.0
 
 _log = logging.getLogger("hub")
 
@@ -74,14 +77,22 @@ async def open_hub(settings: Settings, address: DatabaseAddress) -> AsyncIterato
         raise StartFailed(f"preparing the database {address}: {error}") from error
     finally:
         await connection.close()
-    signer = TokenSigner.open(settings.state_dir)
+    signer = TokenSigner(settings.state_dir, time.time())
     assets = Assets()
     broadcaster = Broadcaster(address, settings.pool)
-    pool = await Pool.open(address, settings.pool)
+    watched = settings.monitoring
+    datadog = None if watched.datadog is None else Datadog(*watched.datadog)
+    thresholds = Thresholds(watched.warning, watched.slow, watched.summary, watched.every_query)
+    monitor = Monitor(thresholds, () if datadog is None else (datadog,))
+    pool = await Pool.open(address, settings.pool, monitor.heard)
+    monitor.plans_by(pool.plan)
+    summaries = asyncio.get_running_loop().create_task(monitor.summarise())
     try:
-        async with broadcaster.listening():
+        async with broadcaster.listening(), _keys_kept_fresh(signer):
             yield Hub(
                 pool=pool,
+                monitor=monitor,
+                internal_networks=watched.internal_networks,
                 signer=signer,
                 broadcaster=broadcaster,
                 assets=assets,
@@ -95,7 +106,32 @@ async def open_hub(settings: Settings, address: DatabaseAddress) -> AsyncIterato
                 heartbeat=HEARTBEAT,
             )
     finally:
+        summaries.cancel()
+        await asyncio.gather(summaries, monitor.close(), return_exceptions=True)
         await pool.close()
+        if datadog is not None:
+            datadog.close()
+
+
+@asynccontextmanager
+async def _keys_kept_fresh(signer: TokenSigner) -> AsyncIterator[None]:
+    """Look after the keys of the organization token until left."""
+
+    async def keep_fresh() -> None:
+        while True:
+            await asyncio.sleep(_KEYS_INTERVAL)
+            try:
+                await asyncio.to_thread(signer.keep_fresh, time.time())
+            except StartFailed as error:  # the keys at hand go on signing
+                _log.error("%s", error)
+
+    task = asyncio.create_task(keep_fresh())
+    try:
+        yield
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
 
 
 async def _serve(

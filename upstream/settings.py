@@ -4,8 +4,10 @@
 ``_PASSWORD``, points to a real server; with none of them the hub brings its own.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Literal, TypeAlias, cast, get_args
 from urllib.parse import unquote, urlsplit
@@ -50,6 +52,24 @@ class PoolSettings:
     """The hub gives up waiting for an answer after so long."""
     keepalive: int = 10
     """Whole seconds of silence before TCP asks whether the other side still lives."""
+    tells: bool = False
+    """Log the pool's figures every ten seconds (``DEBUG_POOL_METRICS``)."""
+
+
+@dataclass(frozen=True, slots=True)
+class MonitoringSettings:
+    """When a query is slow, and who is told. Durations are seconds."""
+
+    warning: float = 0.5
+    slow: float = 1.0
+    summary: float = 300.0
+    """Between two summaries in the log; 0 for none."""
+    every_query: bool = False
+    """Log each query (``DEBUG_DB_METRICS``)."""
+    datadog: tuple[str, int] | None = None
+    """Host and port of an agent that takes dogstatsd; None tells nobody."""
+    internal_networks: tuple[IPv4Network | IPv6Network, ...] = ()
+    """Who may see the figures, besides this machine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +84,7 @@ class Settings:
     pool: PoolSettings
     seed: bool
     """Whether an empty database is filled with the demo data."""
+    monitoring: MonitoringSettings = field(default_factory=MonitoringSettings)
     stripe_secret: str | None = field(default=None, repr=False)
     """What signs Stripe's webhooks; None lets the hub make one in its state directory."""
 
@@ -84,6 +105,7 @@ def read_settings(
         state_dir=state_dir.absolute(),
         database=database,
         pool=_pool(environ),
+        monitoring=_monitoring(environ),
         seed=seed == "yes" or (seed == "auto" and database is None),
         stripe_secret=environ.get("STRIPE_WEBHOOK_SECRET") or None,
     )
@@ -160,7 +182,84 @@ def _pool(environ: Mapping[str, str]) -> PoolSettings:
                 f"DB_POOL_MIN is {smallest}, more than DB_POOL_MAX which is {largest}"
             )
         smallest = largest
-    return PoolSettings(min_size=smallest, max_size=largest)
+    usual = PoolSettings()
+    return PoolSettings(
+        min_size=smallest,
+        max_size=largest,
+        idle=_seconds(environ, "DB_POOL_IDLE", usual.idle),
+        connect=_seconds(environ, "DB_CONNECT_TIMEOUT", usual.connect),
+        acquire=_seconds(environ, "DB_ACQUIRE_TIMEOUT", usual.acquire),
+        statement=_seconds(environ, "DB_STATEMENT_TIMEOUT", usual.statement),
+        command=_seconds(environ, "DB_QUERY_TIMEOUT", usual.command),
+        keepalive=_count(environ, "DB_KEEPALIVE", usual.keepalive, lowest=1),
+        tells=_flag(environ, "DEBUG_POOL_METRICS"),
+    )
+
+
+def _monitoring(environ: Mapping[str, str]) -> MonitoringSettings:
+    usual = MonitoringSettings()
+    warning = _seconds(environ, "DB_WARNING_QUERY", usual.warning)
+    slow = _seconds(environ, "DB_SLOW_QUERY", usual.slow)
+    if warning > slow:
+        raise StartFailed(
+            f"DB_WARNING_QUERY is {warning:g} s, more than DB_SLOW_QUERY which is {slow:g} s"
+        )
+    return MonitoringSettings(
+        warning=warning,
+        slow=slow,
+        summary=_seconds(environ, "DB_SUMMARY_INTERVAL", usual.summary, lowest=0.0),
+        every_query=_flag(environ, "DEBUG_DB_METRICS"),
+        datadog=_datadog(environ),
+        internal_networks=_networks(environ, "HUB_INTERNAL_NETWORKS"),
+    )
+
+
+def _datadog(environ: Mapping[str, str]) -> tuple[str, int] | None:
+    host = environ.get("DD_AGENT_HOST")
+    if not host:
+        # The brief's variable says that Datadog is used; the agent is then on this machine.
+        host = "127.0.0.1" if environ.get("DATADOG_API_KEY") else None
+    if host is None:
+        return None
+    port = environ.get("DD_DOGSTATSD_PORT") or "8125"
+    if not _is_port(port):
+        raise StartFailed(f"DD_DOGSTATSD_PORT: expected a port from 1 to 65535, got {port!r}")
+    return host, int(port)
+
+
+def _networks(environ: Mapping[str, str], name: str) -> tuple[IPv4Network | IPv6Network, ...]:
+    found = []
+    for text in (environ.get(name) or "").split(","):
+        if text.strip():
+            try:
+                found.append(ip_network(text.strip()))
+            except ValueError as error:
+                raise StartFailed(
+                    f"{name}: expected networks such as 10.0.0.0/8, with commas between: {error}"
+                ) from None
+    return tuple(found)
+
+
+def _seconds(
+    environ: Mapping[str, str], name: str, default: float, *, lowest: float = 0.001
+) -> float:
+    text = environ.get(name)
+    if not text:
+        return default
+    match = re.fullmatch(r"(\d{1,6}(?:\.\d{1,3})?)(ms|s|m)?", text)
+    value = -1.0
+    if match is not None:
+        value = float(match[1]) * {"ms": 0.001, "s": 1.0, "m": 60.0, None: 1.0}[match[2]]
+    if value < lowest:
+        raise StartFailed(f"{name}: expected a duration such as 10s or 500ms, got {text!r}")
+    return value
+
+
+def _flag(environ: Mapping[str, str], name: str) -> bool:
+    text = (environ.get(name) or "false").lower()
+    if text not in {"true", "false", "1", "0", "yes", "no"}:
+        raise StartFailed(f"{name}: expected true or false, got {text!r}")
+    return text in {"true", "1", "yes"}
 
 
 def _count(environ: Mapping[str, str], name: str, default: int, *, lowest: int) -> int:

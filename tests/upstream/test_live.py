@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -12,7 +13,7 @@ import pytest
 from aiohttp import ClientResponse, WSMsgType
 from aiohttp.test_utils import TestServer
 
-from tests.upstream.world import NEVER, Client
+from tests.upstream.world import NEVER, Client, error_of
 from upstream.app import make_app
 from upstream.context import Hub
 from upstream.events import CHANNEL, Broadcaster, Event, resync
@@ -22,10 +23,10 @@ PATIENCE = 10.0
 
 
 @asynccontextmanager
-async def stream(client: Client) -> AsyncIterator[ClientResponse]:
-    async with client.get("/api/events") as reply:
+async def stream(client: Client, **headers: str) -> AsyncIterator[ClientResponse]:
+    async with client.get("/api/events", headers=headers) as reply:
         assert reply.status == 200
-        assert await block(reply) == "retry: 2000\n: connected"
+        assert re.fullmatch(r"retry: 2000\nid: \d+\n: connected", await block(reply))
         yield reply
 
 
@@ -35,8 +36,16 @@ async def block(reply: ClientResponse) -> str:
 
 
 def parsed(text: str) -> tuple[str, Any]:
-    kind, data = text.splitlines()
-    return kind.removeprefix("event: "), json.loads(data.removeprefix("data: "))
+    """Return the kind and the data; the number is the same in both places."""
+    fields = dict(line.split(": ", 1) for line in text.splitlines())
+    data = json.loads(fields["data"])
+    assert fields.get("id") == (None if data["id"] is None else str(data["id"]))
+    return fields["event"], data
+
+
+async def change(client: Client, name: str) -> None:
+    reply = await client.patch("/api/projects/1", json={"name": name})
+    assert reply.status == 200, await reply.text()
 
 
 async def test_a_change_reaches_the_readers_of_its_organization_only(
@@ -51,7 +60,9 @@ async def test_a_change_reaches_the_readers_of_its_organization_only(
             await alan.post("/api/projects", json={"name": "Heard", "language": "Go"})
         ).json()
 
-        assert parsed(await block(of_acme)) == (
+        kind, event = parsed(await block(of_acme))
+        assert event.pop("id") > 0
+        assert (kind, event) == (
             "project.updated",
             {"orgId": 1, "kind": "project.updated", "subject": "project:1"},
         )
@@ -66,7 +77,100 @@ async def test_a_websocket_hears_the_same(ada: Client) -> None:
 
         message = await socket.receive_json(timeout=PATIENCE)
 
+    assert message.pop("id") > 0
     assert message == {"orgId": 1, "kind": "project.updated", "subject": "project:1"}
+
+
+async def test_a_reader_who_was_cut_off_hears_first_what_it_missed_and_nothing_twice(
+    ada: Client, alan: Client
+) -> None:
+    async with stream(ada) as reply:
+        await change(ada, "Before the cut")
+        last = parsed(await block(reply))[1]["id"]
+    await change(ada, "First missed")
+    await alan.post("/api/projects", json={"name": "Somebody else's", "language": "Go"})
+    await change(ada, "Second missed")
+
+    async with stream(ada, **{"Last-Event-ID": str(last)}) as reply:
+        await change(ada, "After the return")
+
+        heard = [parsed(await block(reply))[1] for _ in range(3)]
+    assert [event["subject"] for event in heard] == ["project:1"] * 3
+    numbers = [event["id"] for event in heard]
+    assert last < numbers[0] < numbers[1] < numbers[2]
+
+
+async def test_a_websocket_is_told_what_it_missed_too(ada: Client) -> None:
+    async with ada.ws_connect("/api/ws") as socket:
+        await change(ada, "Heard")
+        last = (await socket.receive_json(timeout=PATIENCE))["id"]
+    await change(ada, "Missed")
+
+    async with ada.ws_connect(f"/api/ws?lastEventId={last}") as socket:
+        missed = await socket.receive_json(timeout=PATIENCE)
+
+    assert (missed["kind"], missed["id"] > last) == ("project.updated", True)
+
+
+async def test_a_reader_who_missed_nothing_hears_nothing_again(ada: Client) -> None:
+    async with stream(ada) as reply:
+        await change(ada, "The last one")
+        last = parsed(await block(reply))[1]["id"]
+
+    async with stream(ada, **{"Last-Event-ID": str(last)}) as reply:
+        await change(ada, "A new one")
+
+        assert parsed(await block(reply))[1]["id"] > last
+
+
+@pytest.mark.parametrize("last", ["1", "999999999999"])
+async def test_a_reader_whose_last_event_nobody_remembers_is_told_to_read_again(
+    ada: Client, last: str
+) -> None:
+    async with stream(ada, **{"Last-Event-ID": last}) as reply:
+        assert parsed(await block(reply)) == (
+            "resync",
+            {"orgId": 1, "kind": "resync", "subject": "org:1", "id": None},
+        )
+
+
+async def test_a_reader_who_missed_very_much_is_told_to_read_again(
+    ada: Client, sql: asyncpg.Connection
+) -> None:
+    async with stream(ada) as reply:
+        await change(ada, "Before the flood")
+        last = parsed(await block(reply))[1]["id"]
+    await sql.execute(
+        "INSERT INTO audit_logs (org_id, action, severity)"
+        " SELECT 1, 'project.updated', 'INFO' FROM generate_series(1, 201)"
+    )
+
+    async with stream(ada, **{"Last-Event-ID": str(last)}) as reply:
+        assert parsed(await block(reply))[0] == "resync"
+
+
+@pytest.mark.parametrize(
+    ("path", "headers", "field"),
+    [
+        ("/api/events", {"Last-Event-ID": "x"}, "Last-Event-ID"),
+        ("/api/events", {"Last-Event-ID": "9" * 30}, "Last-Event-ID"),
+        ("/api/events?lastEventId=-1", {}, "lastEventId"),
+        ("/api/ws?lastEventId=x", {}, "lastEventId"),
+    ],
+)
+async def test_a_number_that_cant_be_an_events_is_refused(
+    ada: Client, path: str, headers: dict[str, str], field: str
+) -> None:
+    upgrade = {
+        "Connection": "Upgrade",
+        "Upgrade": "websocket",
+        "Sec-WebSocket-Version": "13",
+        "Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA==",
+    }
+    reply = await ada.get(path, headers=headers | (upgrade if "/ws" in path else {}))
+
+    assert reply.status == 400
+    assert (await error_of(reply))["field"] == field
 
 
 async def test_a_change_that_is_rolled_back_is_never_heard(ada: Client) -> None:

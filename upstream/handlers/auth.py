@@ -128,8 +128,11 @@ async def switch(request: web.Request) -> web.Response:
         moved = await connection.fetchval(
             queries.SESSION_SWITCH.sql, passwords.hash_token(token), wanted.organization_id
         )
-    if moved is None:
-        raise not_found("you belong to no organization with this id")
+        if moved is None:
+            raise not_found("you belong to no organization with this id")
+        await connection.execute(
+            queries.AUDIT.sql, moved, identity.user_id, "auth.switched", "INFO", f"org:{moved}"
+        )
     identity = await _identity_of(request, token)
     response = private_json(_described(identity))
     _set_org_token(request, response, identity)
@@ -192,6 +195,8 @@ async def _start_session(request: web.Request, credentials: Credentials) -> str 
     stored = row["password_hash"] if row is not None else _nobodys_hash()
     right = await asyncio.to_thread(passwords.password_matches, credentials.password, stored)
     if row is None or not right:
+        if row is not None:
+            await _audit_login(hub, row["org_id"], row["id"], "auth.failed", "WARNING")
         return None
     org_id = await hub.pool.fetchval(queries.HOME_MEMBERSHIP, row["id"], row["org_id"])
     if org_id is None:
@@ -210,6 +215,13 @@ async def _start_session(request: web.Request, credentials: Credentials) -> str 
             queries.AUDIT.sql, org_id, row["id"], "auth.login", "INFO", f"user:{row['id']}"
         )
     return token
+
+
+async def _audit_login(hub: Hub, org_id: int, user_id: int, action: str, severity: str) -> None:
+    async with hub.pool.connection() as connection:
+        await connection.execute(
+            queries.AUDIT.sql, org_id, user_id, action, severity, f"user:{user_id}"
+        )
 
 
 async def _identity_of(request: web.Request, token: str) -> Identity:

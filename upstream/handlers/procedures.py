@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
 import msgspec
@@ -11,13 +11,20 @@ from msgspec import Meta
 from upstream import caching, queries
 from upstream.answers import decode
 from upstream.caching import Freshness
-from upstream.pagination import Filters, Page, PageRequest, fetch_page
+from upstream.pagination import (
+    Filters,
+    Instant,
+    Page,
+    PageRequest,
+    Search,
+    contains,
+    fetch_page,
+)
 from upstream.pool import Pool
 
 Input = TypeVar("Input")
 
 Id = Annotated[int, Meta(ge=1, le=2**63 - 1)]
-Instant = Annotated[datetime, Meta(tz=True)]
 Severity = Literal["low", "medium", "high", "critical"]
 
 MOST_DAYS = 90
@@ -31,9 +38,20 @@ class Procedure(Generic[Input]):
     answer: Callable[[Pool, int, Input], Awaitable[Any]]
     freshness: Freshness
 
-    async def run(self, pool: Pool, org_id: int, raw: bytes) -> Any:
+    async def run(self, pool: Pool, org_id: int, raw: bytes) -> "Answered":
         """Answer for the JSON in *raw*; ApiError names the field that is at fault."""
-        return await self.answer(pool, org_id, decode(raw, self.takes))
+        wanted = decode(raw, self.takes)
+        project_id = getattr(wanted, "project_id", None)
+        return Answered(await self.answer(pool, org_id, wanted), project_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What a procedure found."""
+
+    data: Any
+    project_id: int | None
+    """The only project that was read; None when all of the organization were."""
 
 
 class IssuesInput(PageRequest, kw_only=True, frozen=True):
@@ -43,6 +61,7 @@ class IssuesInput(PageRequest, kw_only=True, frozen=True):
     severity: Severity | None = None
     detector: Annotated[str, Meta(pattern=r"^[a-z-]{1,40}$")] | None = None
     status: Literal["open", "resolved"] | None = None
+    search: Search | None = None
     since: Instant | None = None
     until: Instant | None = None
 
@@ -52,6 +71,7 @@ class RunsInput(PageRequest, kw_only=True, frozen=True):
 
     project_id: Id | None = None
     status: Literal["queued", "running", "success", "failed"] | None = None
+    trigger: Literal["schedule", "push", "manual"] | None = None
     since: Instant | None = None
     until: Instant | None = None
 
@@ -62,6 +82,7 @@ class TestsInput(PageRequest, kw_only=True, frozen=True):
     project_id: Id | None = None
     status: Literal["passed", "failed"] | None = None
     url: Annotated[str, Meta(max_length=300)] | None = None
+    search: Search | None = None
     since: Instant | None = None
     until: Instant | None = None
 
@@ -96,6 +117,7 @@ async def get_issues(pool: Pool, org_id: int, wanted: IssuesInput) -> Page:
             "detector": wanted.detector,
             "open": wanted.status == "open",
             "resolved": wanted.status == "resolved",
+            "search": contains(wanted.search),
             "since": wanted.since,
             "until": wanted.until,
         },
@@ -110,6 +132,7 @@ async def get_runs(pool: Pool, org_id: int, wanted: RunsInput) -> Page:
         {
             "project": wanted.project_id,
             "status": wanted.status,
+            "trigger": wanted.trigger,
             "since": wanted.since,
             "until": wanted.until,
         },
@@ -125,6 +148,7 @@ async def get_tests(pool: Pool, org_id: int, wanted: TestsInput) -> Page:
             "project": wanted.project_id,
             "status": wanted.status,
             "url": wanted.url,
+            "search": contains(wanted.search),
             "since": wanted.since,
             "until": wanted.until,
         },

@@ -14,7 +14,16 @@ from upstream.errors import ApiError, bad_input, forbidden, not_found
 from upstream.handlers import audit
 from upstream.handlers.organizations import Name, slugify
 from upstream.identity import Identity, require_identity
-from upstream.pagination import Filters, PageRequest, fetch_page
+from upstream.pagination import (
+    Filters,
+    Instant,
+    Page,
+    PageRequest,
+    Search,
+    contains,
+    fetch_page,
+)
+from upstream.pool import Pool
 
 Language = Literal["TypeScript", "Python", "Go", "Rust", "Java"]
 Status = Literal["active", "archived"]
@@ -26,6 +35,9 @@ class ProjectsQuery(PageRequest, kw_only=True, frozen=True):
 
     status: Status | None = None
     language: Language | None = None
+    search: Search | None = None
+    since: Instant | None = None
+    until: Instant | None = None
 
 
 class ProjectInput(
@@ -53,17 +65,30 @@ async def list_projects(request: web.Request) -> web.Response:
     """List the projects of the caller's organization, newest first."""
     identity = await require_identity(request)
     wanted = query_values(request, ProjectsQuery)
-    filters = Filters.of(queries.PROJECTS, {"status": wanted.status, "language": wanted.language})
-    page = await fetch_page(
-        request.app[HUB].pool, queries.PROJECTS, identity.org_id, filters, wanted
-    )
+    page = await get_projects(request.app[HUB].pool, identity.org_id, wanted)
     return caching.cacheable(
         request,
         encode(page),
         JSON,
         freshness=caching.LISTS if identity.org_proven else None,
         groups=[f"org:{identity.org_id}", f"org:{identity.org_id}:projects"],
+        changed=identity.org_changed_at,
     )
+
+
+async def get_projects(pool: Pool, org_id: int, wanted: ProjectsQuery) -> Page:
+    """Return the projects of *org_id*, newest first."""
+    filters = Filters.of(
+        queries.PROJECTS,
+        {
+            "status": wanted.status,
+            "language": wanted.language,
+            "search": contains(wanted.search),
+            "since": wanted.since,
+            "until": wanted.until,
+        },
+    )
+    return await fetch_page(pool, queries.PROJECTS, org_id, filters, wanted)
 
 
 async def read_project(request: web.Request) -> web.Response:
@@ -80,6 +105,7 @@ async def read_project(request: web.Request) -> web.Response:
         JSON,
         freshness=caching.LISTS if identity.org_proven else None,
         groups=[f"org:{identity.org_id}", f"project:{row['id']}"],
+        changed=identity.org_changed_at,
     )
 
 

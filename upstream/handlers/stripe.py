@@ -18,7 +18,6 @@ from upstream import queries
 from upstream.answers import decode, private_json
 from upstream.context import HUB
 from upstream.errors import ApiError, forbidden, not_found
-from upstream.events import Event, notify
 from upstream.handlers import audit
 from upstream.identity import require_identity
 
@@ -75,10 +74,7 @@ async def webhook(request: web.Request) -> web.Response:
             await connection.execute(
                 queries.ORGANIZATION_PLAN.sql, org_id, "free" if ended else row["plan"]
             )
-            await connection.execute(
-                queries.AUDIT.sql, org_id, None, "billing.updated", "INFO", f"org:{org_id}"
-            )
-            await notify(connection, Event(org_id, "billing.updated", f"org:{org_id}"))
+            await audit.record_for(connection, org_id, None, "billing.updated", f"org:{org_id}")
             invalidates.append(f"org:{org_id}")
     return private_json({"received": True, "repeated": new is None}, invalidates=invalidates)
 

@@ -1,12 +1,14 @@
-"""The read procedures in tRPC's wire format.
+"""The procedures in tRPC's wire format.
 
-A call is ``GET /api/trpc/NAME?input=JSON``; a batch joins names by commas, adds
-``batch=1`` and numbers its inputs, and is answered in order with 207 when its members
-ended differently.  Which procedures there are is told in `procedures.py`.
+What reads is called by ``GET /api/trpc/NAME?input=JSON``, what writes by ``POST`` with the
+input as its JSON body.  A batch joins names by commas, adds ``batch=1`` and numbers its
+inputs, and is answered in order with 207 when its members ended differently.  Which
+procedures there are is told in `procedures.py` and `mutations.py`.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from http import HTTPStatus
 from typing import Any
 
@@ -14,10 +16,11 @@ import msgspec
 from aiohttp import web
 
 from upstream import caching
-from upstream.answers import JSON, decode, encode
+from upstream.answers import JSON, decode, encode, json_body
 from upstream.caching import Freshness
 from upstream.context import HUB
 from upstream.errors import ApiError, bad_input, login_required
+from upstream.handlers.mutations import MUTATIONS
 from upstream.handlers.procedures import PROCEDURES
 from upstream.identity import Identity, identify
 
@@ -29,6 +32,9 @@ _CODES = {
     HTTPStatus.FORBIDDEN: ("FORBIDDEN", -32003),
     HTTPStatus.NOT_FOUND: ("NOT_FOUND", -32004),
     HTTPStatus.METHOD_NOT_ALLOWED: ("METHOD_NOT_SUPPORTED", -32005),
+    HTTPStatus.CONFLICT: ("CONFLICT", -32009),
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: ("PAYLOAD_TOO_LARGE", -32013),
+    HTTPStatus.UNSUPPORTED_MEDIA_TYPE: ("UNSUPPORTED_MEDIA_TYPE", -32015),
     HTTPStatus.SERVICE_UNAVAILABLE: ("SERVICE_UNAVAILABLE", -32603),
 }
 
@@ -40,88 +46,117 @@ class _Outcome:
     status: HTTPStatus
     envelope: dict[str, Any]
     headers: dict[str, str]
-    org_id: int | None = None
-    """Whose rows were read; None when none were."""
     freshness: Freshness | None = None
+    """How long it may be kept; None for not at all."""
+    groups: tuple[str, ...] = ()
+    """What was read."""
+    changed: datetime | None = None
+    invalidates: tuple[str, ...] = ()
+    """What a write made wrong."""
 
 
 async def call(request: web.Request) -> web.Response:
     """Answer one procedure or a batch."""
+    name = request.match_info["procedures"]
     if "batch" not in request.query:
-        outcome = await _single(request, request.match_info["procedures"])
-        return _answer(request, outcome.envelope, [outcome], _names(request))
+        outcome = await _single(request, name)
+        return _answer(request, outcome.envelope, [outcome])
     try:
-        outcomes = await _batch(request)
+        outcomes = await _batch(request, name.split(","))
     except ApiError as error:
-        failed = _failed(error, request.match_info["procedures"])
-        return _answer(request, failed.envelope, [failed], [])
-    return _answer(request, [outcome.envelope for outcome in outcomes], outcomes, _names(request))
-
-
-def _names(request: web.Request) -> list[str]:
-    return request.match_info["procedures"].split(",")
+        failed = _failed(error, name)
+        return _answer(request, failed.envelope, [failed])
+    return _answer(request, [outcome.envelope for outcome in outcomes], outcomes)
 
 
 async def _single(request: web.Request, name: str) -> _Outcome:
     try:
         identity = await _admit(request)
-        raw = request.query.get("input")
-        return await _run(request, identity, name, msgspec.Raw(raw.encode()) if raw else None)
+        if request.method == "POST":
+            raw = await json_body(request, msgspec.Raw)
+            return await _write(request, identity, name, bytes(raw))
+        return await _read(request, identity, name, _query_input(request))
     except ApiError as error:
         return _failed(error, name)
 
 
-async def _batch(request: web.Request) -> list[_Outcome]:
-    names = _names(request)
+async def _batch(request: web.Request, names: Sequence[str]) -> list[_Outcome]:
     if len(names) > LARGEST_BATCH:
         raise bad_input(f"a batch has at most {LARGEST_BATCH} calls, got {len(names)}", "batch")
-    inputs: dict[str, msgspec.Raw] = {}
-    if raw := request.query.get("input"):
-        inputs = decode(raw, dict[str, msgspec.Raw])
+    identity = await _admit(request)
+    if request.method == "POST":
+        run, inputs = _write, await json_body(request, dict[str, msgspec.Raw])
+    else:
+        run, inputs = _read, decode(_query_input(request), dict[str, msgspec.Raw])
     if unknown := set(inputs) - {str(index) for index in range(len(names))}:
         raise bad_input(f"an input for no call of the batch: {min(unknown)!r}", "input")
-    identity = await _admit(request)
     outcomes = []
     # One after another: a batch must not take a connection for each of its calls.
     for index, name in enumerate(names):
         try:
-            outcome = await _run(request, identity, name, inputs.get(str(index)))
+            outcome = await run(request, identity, name, bytes(inputs.get(str(index), b"{}")))
         except ApiError as error:
             outcome = _failed(error, name)
         outcomes.append(outcome)
     return outcomes
 
 
+def _query_input(request: web.Request) -> bytes:
+    try:
+        return (request.query.get("input") or "{}").encode()
+    except UnicodeEncodeError as error:
+        raise bad_input("the input isn't UTF-8", "input") from error
+
+
 async def _admit(request: web.Request) -> Identity:
-    if request.method not in {"GET", "HEAD"}:
-        raise ApiError(
-            HTTPStatus.METHOD_NOT_ALLOWED,
-            "method_not_allowed",
-            "procedures that read are called with GET",
-            headers={"Allow": "GET, HEAD"},
-        )
+    if request.method not in {"GET", "HEAD", "POST"}:
+        raise _wrong_method("procedures are called with GET or POST", "GET, HEAD, POST")
     if (identity := await identify(request)) is None:
         raise login_required()
     return identity
 
 
-async def _run(
-    request: web.Request, identity: Identity, name: str, raw: msgspec.Raw | None
-) -> _Outcome:
+async def _read(request: web.Request, identity: Identity, name: str, raw: bytes) -> _Outcome:
     procedure = PROCEDURES.get(name)
     if procedure is None:
-        known = ", ".join(sorted(PROCEDURES))
-        raise ApiError(
-            HTTPStatus.NOT_FOUND, "not_found", f"no procedure {name[:100]!r}; there are {known}"
-        )
-    data = await procedure.run(request.app[HUB].pool, identity.org_id, bytes(raw or b"{}"))
-    freshness = procedure.freshness if identity.org_proven else None
+        if name in MUTATIONS:
+            raise _wrong_method(f"{name} writes: call it with POST", "POST")
+        raise _no_such_procedure(name)
+    answered = await procedure.run(request.app[HUB].pool, identity.org_id, raw)
+    org = f"org:{identity.org_id}"
+    project = () if answered.project_id is None else (f"project:{answered.project_id}",)
     return _Outcome(
         HTTPStatus.OK,
-        {"result": {"data": data}},
+        {"result": {"data": answered.data}},
         {},
-        identity.org_id,
-        freshness,
+        freshness=procedure.freshness if identity.org_proven else None,
+        groups=(org, f"{org}:{name}", *project),
+        changed=identity.org_changed_at,
+    )
+
+
+async def _write(request: web.Request, identity: Identity, name: str, raw: bytes) -> _Outcome:
+    mutation = MUTATIONS.get(name)
+    if mutation is None:
+        if name in PROCEDURES:
+            raise _wrong_method(f"{name} reads: call it with GET", "GET, HEAD")
+        raise _no_such_procedure(name)
+    done = await mutation.run(request.app[HUB].pool, identity, raw)
+    return _Outcome(
+        HTTPStatus.OK, {"result": {"data": done.data}}, {}, invalidates=done.invalidates
+    )
+
+
+def _wrong_method(message: str, allowed: str) -> ApiError:
+    return ApiError(
+        HTTPStatus.METHOD_NOT_ALLOWED, "method_not_allowed", message, headers={"Allow": allowed}
+    )
+
+
+def _no_such_procedure(name: str) -> ApiError:
+    known = ", ".join(sorted({**PROCEDURES, **MUTATIONS}))
+    return ApiError(
+        HTTPStatus.NOT_FOUND, "not_found", f"no procedure {name[:100]!r}; there are {known}"
     )
 
 
@@ -134,22 +169,23 @@ def _failed(error: ApiError, name: str) -> _Outcome:
     return _Outcome(error.status, envelope, error.headers)
 
 
-def _answer(
-    request: web.Request, body: Any, outcomes: Sequence[_Outcome], names: Sequence[str]
-) -> web.Response:
+def _answer(request: web.Request, body: Any, outcomes: Sequence[_Outcome]) -> web.Response:
     statuses = {outcome.status for outcome in outcomes}
-    if statuses == {HTTPStatus.OK}:
-        org = f"org:{outcomes[0].org_id}"
+    if request.method != "POST" and statuses == {HTTPStatus.OK}:
         return caching.cacheable(
             request,
             encode(body),
             JSON,
             freshness=_shortest(outcomes),
-            groups=[org, *(f"{org}:{name}" for name in dict.fromkeys(names))],
+            groups=dict.fromkeys(group for outcome in outcomes for group in outcome.groups),
+            changed=outcomes[0].changed,
         )
     headers: dict[str, str] = {}
     for outcome in outcomes:
         headers |= outcome.headers
+    wrong = dict.fromkeys(group for outcome in outcomes for group in outcome.invalidates)
+    if field := caching.groups_field(wrong):
+        headers["Cache-Group-Invalidation"] = field
     return web.Response(
         status=statuses.pop() if len(statuses) == 1 else HTTPStatus.MULTI_STATUS,
         body=encode(body),
