@@ -119,7 +119,13 @@ class Matching(TextShape[str]):
 
     @override
     def schema(self) -> Schema:
-        return {"type": "string", "pattern": f"^(?:{self._pattern.pattern})$|{REFERENCE}"}
+        # What an editor's YAML reader makes of an unquoted 12, 1.5 or true is no string.
+        unquoted = {"12": "integer", "1.5": "number", "true": "boolean"}
+        kinds = [kind for text, kind in unquoted.items() if self._pattern.fullmatch(text)]
+        return {
+            "type": ["string", *kinds] if kinds else "string",
+            "pattern": f"^(?:{self._pattern.pattern})$|{REFERENCE}",
+        }
 
 
 class Parsed(TextShape[T]):
@@ -181,7 +187,12 @@ class Words(TextShape[str]):
         booleans = [word == "true" for word in self.spellings if word in {"true", "false"}]
         words = [word for word in self.spellings if word not in {"true", "false"}]
         numbers = [int(word) for word in words if word.isdigit()]
-        return {"enum": [*words, *booleans, *numbers]}
+        return {
+            "anyOf": [
+                {"enum": [*words, *booleans, *numbers]},
+                {"type": "string", "pattern": REFERENCE},
+            ]
+        }
 
 
 class Flag(TextShape[bool]):
@@ -205,7 +216,10 @@ class Flag(TextShape[bool]):
 
     @override
     def schema(self) -> Schema:
-        return {"anyOf": [{"type": "boolean"}, {"type": "string", "pattern": REFERENCE}]}
+        words = "^[Tt][Rr][Uu][Ee]$|^[Ff][Aa][Ll][Ss][Ee]$"
+        return {
+            "anyOf": [{"type": "boolean"}, {"type": "string", "pattern": f"{words}|{REFERENCE}"}]
+        }
 
     @override
     def show(self, value: bool) -> str:

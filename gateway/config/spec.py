@@ -191,7 +191,7 @@ OVERRIDE = Key(
 )
 BECAUSE = Key(
     "because",
-    Matching("a reason, for whoever reads this next", r"(?s).{8,500}"),
+    Matching("a reason, for whoever reads this next", r"[\s\S]{8,500}"),
     "Why an override is right.",
 )
 VARY = Key(
@@ -268,6 +268,7 @@ ROUTE_TABLE = Table(
     routing.TIMEOUTS,
     routing.PURGE,
     other_words=OTHER_WORDS,
+    one_of=(routing.RESPOND.name, routing.REDIRECT.name, routing.REWRITE.name),
 )
 ROUTES = Key(
     "routes",

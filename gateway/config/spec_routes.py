@@ -71,7 +71,7 @@ EXCEPT = Key(
 # answers ----------------------------------------------------------------------------------
 
 RESPOND_STATUS = Key("status", Count(200, 599), "The status.", default="200")
-BODY = Key("body", Matching("a text", r"(?s).{0,65536}"), "The body.")
+BODY = Key("body", Matching("a text", r"[\s\S]{0,65536}"), "The body.")
 CONTENT_TYPE = Key(
     "content_type",
     Matching("a media type", r"[A-Za-z0-9!#$&^_.+\-]+/[\x20-\x7e]{1,200}"),

@@ -4,6 +4,7 @@ What was read keeps its places, so that a later stage can point at the line that
 fault with, and `gateway show` can say where each value comes from.
 """
 
+import itertools
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar, cast
@@ -167,12 +168,15 @@ class Table(Shape[Settings]):
         title: str = "",
         other_words: Mapping[str, str] | None = None,
         refused: Mapping[str, str] | None = None,
+        one_of: Collection[str] = (),
     ) -> None:
         """Declare the keys of a table.
 
         *other_words* maps what other products call a key to what it is called here;
-        *refused* maps keys that nobody shall have to the reason.
+        *refused* maps keys that nobody shall have to the reason. Of *one_of*, the schema
+        allows one at most; who builds from the table says so with more words.
         """
+        self._one_of = tuple(one_of)
         self._refused = refused or {}
         self.keys = keys
         self._by_name = {key.name: key for key in keys}
@@ -235,6 +239,9 @@ class Table(Shape[Settings]):
         required = [key.name for key in self.keys if key.required]
         if required:
             schema["required"] = required
+        if self._one_of:
+            pairs = itertools.combinations(self._one_of, 2)
+            schema["allOf"] = [{"not": {"required": list(pair)}} for pair in pairs]
         return schema
 
     @override
