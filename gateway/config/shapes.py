@@ -103,6 +103,18 @@ class TextShape(Shape[T]):
             raise Refused from error
 
 
+def _types(shape: TextShape[Any]) -> str | list[str]:
+    """Return what an editor's YAML reader makes of values that *shape* takes unquoted."""
+    kinds = ["string"]
+    for text, kind in (("12", "integer"), ("1.5", "number"), ("true", "boolean")):
+        try:
+            shape.parse(text)
+        except Unfit:
+            continue
+        kinds.append(kind)
+    return kinds if len(kinds) > 1 else "string"
+
+
 class Matching(TextShape[str]):
     """A text that a pattern matches whole."""
 
@@ -119,11 +131,8 @@ class Matching(TextShape[str]):
 
     @override
     def schema(self) -> Schema:
-        # What an editor's YAML reader makes of an unquoted 12, 1.5 or true is no string.
-        unquoted = {"12": "integer", "1.5": "number", "true": "boolean"}
-        kinds = [kind for text, kind in unquoted.items() if self._pattern.fullmatch(text)]
         return {
-            "type": ["string", *kinds] if kinds else "string",
+            "type": _types(self),
             "pattern": f"^(?:{self._pattern.pattern})$|{REFERENCE}",
         }
 
@@ -151,8 +160,8 @@ class Parsed(TextShape[T]):
     @override
     def schema(self) -> Schema:
         if self._pattern is None:
-            return {"type": "string"}
-        return {"type": "string", "pattern": f"^(?:{self._pattern})$|{REFERENCE}"}
+            return {"type": _types(self)}
+        return {"type": _types(self), "pattern": f"^(?:{self._pattern})$|{REFERENCE}"}
 
     @override
     def show(self, value: T) -> str:

@@ -282,8 +282,8 @@ INCLUDE = Key(
         Matching("the path of a file", r"[^\x00-\x1f\x7f]{1,512}"),
         "the path of a file, or a list of them",
     ),
-    "Further files, relative to this one, with `routes` and `tests` alone; their routes come "
-    "after this file's, in the order of this list.",
+    "Further files, relative to this one, with `routes`, `tests` and `include` alone; their "
+    "routes come after this file's, in the order of this list.",
 )
 VERSION = Key("version", Words("1"), "The version of this language.", required=True)
 ROOT = Table(
@@ -300,5 +300,14 @@ ROOT = Table(
     title="Rules of the caching gateway",
     other_words=OTHER_WORDS,
 )
-INCLUDED = Table(ROUTES, TESTS, other_words=OTHER_WORDS)
+_ONCE = "it stands once, in the file that everything begins with"
+INCLUDED = Table(
+    INCLUDE,
+    ROUTES,
+    TESTS,
+    other_words=OTHER_WORDS,
+    refused={
+        key.name: _ONCE for key in ROOT.keys if key.name not in ("include", "routes", "tests")
+    },
+)
 """What an included file may have."""
