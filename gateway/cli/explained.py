@@ -1,12 +1,14 @@
 """An explanation as people read it."""
 
+from gateway.config.rehearsal import IN_VAIN_HINT
 from gateway.config.units import show_duration
 from gateway.control.explain import Explanation
 
 
 def text(explanation: Explanation) -> str:
     """Return *explanation* as people read it."""
-    return "\n".join([*_text_of_route(explanation), *_text_of_key(explanation), *_end(explanation)])
+    parts = (_text_of_route, _text_of_key, _text_of_storing, _text_of_change)
+    return "\n".join(line for part in parts for line in part(explanation))
 
 
 def _text_of_route(this: Explanation) -> list[str]:
@@ -38,34 +40,40 @@ def _text_of_key(this: Explanation) -> list[str]:
     return lines
 
 
-def _end(this: Explanation) -> list[str]:
-    lines = []
-    if this.stored and this.ttl is not None:
-        kept = f"stored    for {show_duration(round(this.ttl, 3))}, by {this.ttl_from}"
-        if this.ttl == 0:
-            kept = "stored    and validated before each use"
-        if this.stale_while_revalidate:
-            kept += f"; then {show_duration(this.stale_while_revalidate)} stale while refreshed"
-        if this.stale_if_error:
-            kept += f"; {show_duration(this.stale_if_error)} in place of errors"
-        lines.append(kept)
-        if this.groups:
-            lines.append(f"groups    {' '.join(this.groups)}")
-    elif this.answered_here is None:
-        lines.append("stored    no")
-    if this.answered_here is None:
-        for each in this.obstacles:
-            lines.append(f"  {each.word}: {each.text} ({each.section})")
-            if each.change is None and each.elsewhere is not None:
-                lines.append(f"    {each.elsewhere}")
-    lines += [f"told      {each}" for each in this.told]
+def _text_of_storing(this: Explanation) -> list[str]:
     if this.answered_here is not None:
-        return lines
+        return [f"told      {each}" for each in this.told]
+    lines = _text_of_stored(this) if this.stored else ["stored    no"]
+    for each in this.obstacles:
+        lines.append(f"  {each.word}: {each.text} ({each.section})")
+        if each.change is None and each.elsewhere is not None:
+            lines.append(f"    {each.elsewhere}")
+    lines += [f"told      {each}" for each in this.told]
+    if this.doubt is not None:
+        lines.append(f"doubt     {this.doubt}: {IN_VAIN_HINT}")
+    return lines
+
+
+def _text_of_stored(this: Explanation) -> list[str]:
+    kept = "stored    and validated before each use"
+    if this.ttl:
+        kept = f"stored    for {show_duration(round(this.ttl, 3))}, by {this.ttl_from}"
+    if this.stale_while_revalidate:
+        kept += f"; then {show_duration(this.stale_while_revalidate)} stale while refreshed"
+    if this.stale_if_error:
+        kept += f"; {show_duration(this.stale_if_error)} in place of errors"
+    return [kept, f"groups    {' '.join(this.groups)}"] if this.groups else [kept]
+
+
+def _text_of_change(this: Explanation) -> list[str]:
+    if this.answered_here is not None:
+        return []
+    lines = []
     for remedy in this.remedies:
         if remedy.new_route:
             lines.append("to store it, add a route:")
-            lines += [("  - " if number == 0 else "    ") + each
-                      for number, each in enumerate(remedy.lines)]  # fmt: skip
+            first, *others = remedy.lines
+            lines += [f"  - {first}", *(f"    {each}" for each in others)]
         else:
             named = f"in route {remedy.route} ({remedy.place})"
             where = named if remedy.route else "in the rules"

@@ -103,7 +103,7 @@ def _overrides(cache: Settings, findings: Findings) -> frozenset[str]:
             "an override needs a reason, for whoever reads this next",
             'add because: "..." beside it',
         )
-    if because is not None and not words:
+    if because is not None and not words and not findings.failed:
         findings.warning(
             cache.place_of(spec.BECAUSE),
             "because explains an override, and there is none",

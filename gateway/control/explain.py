@@ -23,7 +23,6 @@ from gateway.routing.conditions import Asked
 from gateway.routing.identity import Identity
 from gateway.routing.route import Route
 from gateway.routing.table import methods_of
-from gateway.wire.fields import Fields
 from gateway.wire.message import RequestHead, ResponseHead
 
 MOST_ROUTES = 20
@@ -110,6 +109,8 @@ class Explanation:
     obstacles: list[Obstacle]
     remedies: list[Remedy]
     """What to change; empty when it is stored, or when no rule can help."""
+    doubt: str | None
+    """What the origin says without effect; None when all of it has one."""
     helpless: bool
     """Whether it isn't stored and no change of the rules alone would help."""
     cache_key: bytes = field(default=b"", repr=False)
@@ -165,6 +166,7 @@ class Explanation:
                 }
                 for each in self.remedies
             ],
+            "doubt": self.doubt,
             "helpless": self.helpless,
         }
 
@@ -180,7 +182,7 @@ def explain(snapshot: Snapshot, question: Question, places: Mapping[str, str]) -
     """
     head = rehearsal.request(question.method, question.target, question.fields)
     rehearsed = rehearsal.rehearse(snapshot, head, question.who, question.status, question.answer)
-    answer = _answer(question)
+    answer = rehearsal.answer(question.answer, question.status)
     route, rules = rehearsed.route, rehearsed.route.cache
     found = obstacles(snapshot, rehearsed, answer)
     stored = rehearsed.stored if not found else None
@@ -221,14 +223,10 @@ def explain(snapshot: Snapshot, question: Question, places: Mapping[str, str]) -
         ],
         obstacles=found,
         remedies=_remedies(snapshot, rehearsed, found, places),
+        doubt=rehearsal.in_vain(rehearsed, answer),
         helpless=any(each.change is None for each in found),
         cache_key=rehearsed.key or b"",
     )
-
-
-def _answer(question: Question) -> ResponseHead:
-    pairs = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in question.answer]
-    return ResponseHead(question.status, b"", Fields.of(*pairs))
 
 
 def _earlier(

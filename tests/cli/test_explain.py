@@ -128,6 +128,14 @@ def test_how_long_it_is_stored_and_by_whose_word(site: Path) -> None:
     assert (errors.ttl, errors.ttl_from) == (9, "max-age")
 
 
+def test_what_the_origin_says_in_vain(site: Path) -> None:
+    words = [("Cache-Control", "s-maxage=7, stale-while-revalidate=60")]
+
+    assert said(site, "/plain/a", answer=words).stale_while_revalidate == 0
+    assert "does nothing beside s-maxage" in (said(site, "/plain/a", answer=words).doubt or "")
+    assert said(site, "/blog/a", answer=words).doubt is None
+
+
 def test_what_the_gateway_answers_itself(site: Path) -> None:
     told = said(site, "/old/a")
 
