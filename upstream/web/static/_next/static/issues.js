@@ -17,7 +17,7 @@ document.addEventListener("click", async (event) => {
   }
   button.disabled = true;
   try {
-    const issue = await write(`/api/trpc/${button.dataset.action}`, { issueId: Number(button.dataset.issue) });
+    const issue = await write(`/api/trpc/${button.dataset.action}`, { issueId: Number(button.dataset.issue) }, "issue");
     await show(location.href);
     say(issue.status === "resolved" ? `Issue ${issue.id} is resolved.` : `Issue ${issue.id} is open again.`);
   } catch (error) {

@@ -1,6 +1,6 @@
 // Shows what others change while a page is open: the hub tells, and the data is asked for anew.
 
-import { say } from "./api.js";
+import { own, say } from "./api.js";
 import { show } from "./region.js";
 
 const words = {
@@ -15,7 +15,10 @@ const words = {
 };
 let waiting;
 
-async function refresh(kind) {
+async function refresh(kind, subject) {
+  if (own.delete(subject)) {
+    return; // the reader's own change, which is shown and told already
+  }
   try {
     await show(location.href);
     say(`${words[kind]} This page is up to date.`);
@@ -27,15 +30,16 @@ async function refresh(kind) {
 if (document.querySelector("[data-region]")) {
   const events = new EventSource("/api/events");
   events.addEventListener("open", () => {
-    document.body.dataset.live = "on";
+    document.body.dataset.listening = "on";
   });
   events.addEventListener("error", () => {
-    document.body.dataset.live = "off"; // the browser tries again, and says where it was
+    document.body.dataset.listening = "off"; // the browser tries again, and says where it was
   });
   for (const kind of Object.keys(words)) {
-    events.addEventListener(kind, () => {
+    events.addEventListener(kind, (event) => {
       clearTimeout(waiting);
-      waiting = setTimeout(refresh, 150, kind); // several changes at once are shown once
+      // Several changes at once are shown once.
+      waiting = setTimeout(refresh, 300, kind, JSON.parse(event.data).subject);
     });
   }
   addEventListener("pagehide", () => events.close());

@@ -17,7 +17,7 @@ form.addEventListener("submit", async (event) => {
   event.preventDefault();
   const { name, language, repositoryUrl } = Object.fromEntries(new FormData(form));
   try {
-    const project = await write("/api/projects", { name, language, repositoryUrl: repositoryUrl || null });
+    const project = await write("/api/projects", { name, language, repositoryUrl: repositoryUrl || null }, "project");
     form.reset();
     details.open = false;
     await show(location.href);

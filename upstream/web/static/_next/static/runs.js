@@ -12,7 +12,7 @@ form.addEventListener("submit", async (event) => {
   const button = form.querySelector("button");
   button.disabled = true;
   try {
-    const run = await write("/api/trpc/autopilot.startRun", { projectId: Number(project.value) });
+    const run = await write("/api/trpc/autopilot.startRun", { projectId: Number(project.value) }, "run");
     await show(location.href);
     say(`Run ${run.id} of ${project.selectedOptions[0].text} waits to begin.`);
   } catch (error) {
