@@ -71,7 +71,7 @@ $body$Open /api/events as an event source or /api/ws as a WebSocket, and every c
 
 ## Coming back
 
-Every event has an id. A browser sends the last one by itself when it connects again, as Last-Event-ID; a WebSocket takes it as the parameter lastEventId. What happened meanwhile arrives first, for up to an hour.
+Every event has an id. A browser sends the last one by itself when it connects again, as Last-Event-ID; a WebSocket takes it as the parameter lastEventId. What happened meanwhile arrives first, unless it is more than two hundred events.
 
 ## Missed something?
 
