@@ -178,6 +178,8 @@ async def test_a_reader_searches_while_typing(new_page: Opening) -> None:
     names = await page.locator("tbody td:first-child strong").all_inner_texts()
     assert names
     assert all("checkout" in name.lower() for name in names)
+    await page.go_back()
+    await expect(page.get_by_label("Search")).to_have_value("")
 
 
 async def test_a_project_is_created_and_run_from_the_keyboard(
@@ -240,15 +242,15 @@ async def test_the_keyboard_reaches_the_content_first_and_then_everything(
     page = await new_page("/dashboard/issues")
     await log_in(page, "ada@acme.test")
 
-    await page.bring_to_front()  # only a window in front has a focus
-    for key, expected in [
-        ("Tab", page.get_by_role("link", name="Skip to the content")),
-        ("Enter", page.get_by_role("main")),
-        ("Tab", page.get_by_label("Search")),
-        ("Tab", page.get_by_label("Status")),
-    ]:
+    visited = []
+    for key in ("Tab", "Enter", "Tab", "Tab"):
         await page.keyboard.press(key)
-        await expect(expected).to_be_focused()
+        if key == "Enter":
+            await page.wait_for_url("**/dashboard/issues#content")
+        # Asked of the document: a window without a screen isn't the one that has the focus.
+        visited.append(await page.evaluate("() => document.activeElement.id || 'skip'"))
+
+    assert visited == ["skip", "content", "filter-search", "filter-status"]
 
 
 @pytest.mark.parametrize("width", [360, 768, 1280])

@@ -6,6 +6,7 @@ import { show } from "./region.js";
 
 const form = document.querySelector("[data-filters]");
 let waiting;
+let shown = location.search;
 
 function address() {
   const chosen = new URLSearchParams();
@@ -22,6 +23,7 @@ async function filter() {
   clearTimeout(waiting);
   try {
     await show(address(), { remember: true });
+    shown = location.search;
     say(document.querySelector(".pager .meta")?.textContent ?? "");
   } catch (error) {
     say(`The list can't be filtered: ${error.message}`, { failed: true });
@@ -39,4 +41,9 @@ form.addEventListener("input", (event) => {
     waiting = setTimeout(filter, 250); // once the reader pauses
   }
 });
-addEventListener("popstate", () => location.reload());
+addEventListener("popstate", () => {
+  // A link into the page, such as the one that skips to the content, comes here as well.
+  if (location.search !== shown) {
+    location.reload();
+  }
+});
