@@ -15,12 +15,13 @@ import asyncpg
 from aiohttp import web
 from jinja2 import DictLoader, Environment, StrictUndefined
 
-from upstream import caching, queries
+from upstream import caching
 from upstream.answers import HTML
 from upstream.assets import Assets
 from upstream.caching import Freshness
 from upstream.context import HUB
 from upstream.errors import ApiError, not_found
+from upstream.queries_of_pages import ARTICLE, ARTICLES_OF_SECTION, PUBLIC_FIGURES
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +80,8 @@ def blocks(body: str) -> list[Block]:
 async def home(request: web.Request) -> web.Response:
     """Answer with the front page."""
     pool = request.app[HUB].pool
-    figures = await pool.fetchrow(queries.PUBLIC_FIGURES)
-    posts = await pool.fetch(queries.ARTICLES_OF_SECTION, "blog")
+    figures = await pool.fetchrow(PUBLIC_FIGURES)
+    posts = await pool.fetch(ARTICLES_OF_SECTION, "blog")
     return _public(
         request,
         "home.html",
@@ -134,7 +135,7 @@ def error_page(request: web.Request, error: ApiError) -> bytes:
 async def _section(
     request: web.Request, section: Literal["blog", "docs"], freshness: Freshness
 ) -> web.Response:
-    articles = await request.app[HUB].pool.fetch(queries.ARTICLES_OF_SECTION, section)
+    articles = await request.app[HUB].pool.fetch(ARTICLES_OF_SECTION, section)
     return _public(
         request,
         "section.html",
@@ -151,10 +152,10 @@ async def _article(
 ) -> web.Response:
     pool = request.app[HUB].pool
     slug = request.match_info["slug"]
-    article = await pool.fetchrow(queries.ARTICLE, section, slug)
+    article = await pool.fetchrow(ARTICLE, section, slug)
     if article is None:
         raise not_found(f"there is no page called {slug[:80]!r} here")
-    articles = await pool.fetch(queries.ARTICLES_OF_SECTION, section)
+    articles = await pool.fetch(ARTICLES_OF_SECTION, section)
     return _public(
         request,
         "article.html",
