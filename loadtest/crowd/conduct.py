@@ -303,7 +303,9 @@ class _Measured:
         seconds = max(self._last - self.since, 1e-9)
         return {
             name: costs.Cost(
-                resident, round((self._cpu_last[name] - self._cpu_first[name]) / seconds, 3)
+                # A process that ended in between takes its time with it.
+                resident,
+                max(0.0, round((self._cpu_last[name] - self._cpu_first[name]) / seconds, 3)),
             )
             for name, resident in self._resident.items()
         }
