@@ -19,6 +19,7 @@ COMMANDS = {
     "check": "say what is wrong with a rules file, or what it comes to",
     "show": "say what holds for one route, and which line says so",
     "purge": "let a running gateway forget what is named",
+    "explain": "say what becomes of a request, and why",
     "schema": "print the JSON Schema of rules files",
 }
 """The commands with what they do; each is the module of its name."""

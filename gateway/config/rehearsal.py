@@ -54,6 +54,10 @@ class Rehearsed:
     """What would be kept; None when nothing would."""
     response: ResponseHead
     """The answer, as the client would get it."""
+    given: ResponseHead
+    """The answer, as the origin gives it."""
+    now: float
+    """When, in epoch seconds."""
 
     @property
     def route(self) -> Route:
@@ -131,7 +135,7 @@ def rehearse(
     site = Site(snapshot, Counters(), None, clock=lambda: instant)
     asked = asking.ask(site, head, ANYBODY, framing.of_request(head.fields, head.minor))
     pairs = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in answer]
-    response = ResponseHead(status, b"", Fields.of(*pairs))
+    given = response = ResponseHead(status, b"", Fields.of(*pairs))
     rules = asked.route.cache
     arrival = arrived(response.fields, instant, instant)
     decision = storing.decide(head, response, rules, arrival)
@@ -149,7 +153,7 @@ def rehearse(
         lifetime = None if stored is None else stored.lifetime
         told = downstream.fields_for_client(response.fields, rules, lifetime, status)
         response = ResponseHead(status, b"", asked.route.response_fields.apply(told))
-    return Rehearsed(head, known, asked, decision, stored, response)
+    return Rehearsed(head, known, asked, decision, stored, response, given, instant)
 
 
 def key_parts(rehearsed: Rehearsed) -> dict[str, str]:

@@ -89,6 +89,42 @@ class Spread(msgspec.Struct, frozen=True, tag="spread"):
     purges: list[Purge]
 
 
+class Stored(msgspec.Struct, frozen=True):
+    """A stored response, as operators see it. Durations are seconds."""
+
+    worker: str
+    host: str
+    target: str
+    route: str
+    scope: str
+    status: int
+    age: float
+    ttl: float
+    fresh: bool
+    bytes: int
+    """Of the body."""
+    groups: list[str]
+    nominated: dict[str, str]
+    """The request fields that it was selected by (Vary), with their values."""
+    etag: str | None = None
+
+
+class Look(msgspec.Struct, frozen=True, tag="look"):
+    """Asks a worker what it has stored for a URL, in every variant."""
+
+    number: int
+    target: str
+    host: str
+    """The only host that is meant; empty for every one."""
+
+
+class Seen(msgspec.Struct, frozen=True, tag="seen"):
+    """What a worker has stored."""
+
+    number: int
+    objects: list[Stored]
+
+
 class Reloaded(msgspec.Struct, frozen=True, tag="reloaded"):
     """A worker goes by the rules that it was told."""
 
@@ -113,8 +149,8 @@ class Told(msgspec.Struct, frozen=True, tag="told"):
     reading: Reading
 
 
-ToWorker: TypeAlias = Begin | Ask | Drain | Reopen | Reload | PurgeNow
-FromWorker: TypeAlias = Ready | Failed | Retiring | Told | Reloaded | Purged | Spread
+ToWorker: TypeAlias = Begin | Ask | Drain | Reopen | Reload | PurgeNow | Look
+FromWorker: TypeAlias = Ready | Failed | Retiring | Told | Reloaded | Purged | Spread | Seen
 Message: TypeAlias = ToWorker | FromWorker
 
 

@@ -16,6 +16,7 @@ from gateway.control.channel import (
     Channel,
     Drain,
     Failed,
+    Look,
     Purged,
     PurgeNow,
     Ready,
@@ -23,8 +24,10 @@ from gateway.control.channel import (
     Reloaded,
     Reopen,
     Retiring,
+    Seen,
     Settings,
     Spread,
+    Stored,
     Told,
 )
 from gateway.control.totals import nothing
@@ -58,6 +61,7 @@ class WorkerProcess:
         self._heard = heard
         self._purging: dict[int, asyncio.Future[None]] = {}
         self._purges = 0
+        self._looking: dict[int, asyncio.Future[list[Stored]]] = {}
         self.state = State.STARTING
         self.started = time.time()
         self.reading: Reading = nothing()
@@ -181,6 +185,20 @@ class WorkerProcess:
             self._purging.pop(number, None)
         return answer.done()
 
+    async def look(self, target: str, host: str, limit: float) -> list[Stored]:
+        """Return what it has stored for *target*; nothing after *limit* seconds of silence."""
+        if self.state is not State.ACCEPTING:
+            return []
+        self._purges += 1
+        number = self._purges
+        answer = self._looking[number] = asyncio.get_running_loop().create_future()
+        self._channel.send(Look(number, target, host))
+        try:
+            await asyncio.wait([answer], timeout=limit)
+        finally:
+            self._looking.pop(number, None)
+        return answer.result() if answer.done() else []
+
     def drain(self) -> None:
         """Tell it to finish what runs and end."""
         if self.state is not State.ENDED:
@@ -211,6 +229,10 @@ class WorkerProcess:
                     self._took_rules(None)
                 case Purged(number):
                     self._purge_done(number)
+                case Seen(number, objects):
+                    waiting = self._looking.get(number)
+                    if waiting is not None and not waiting.done():
+                        waiting.set_result(objects)
                 case Spread(purges):
                     self._heard(self, purges)
                 case Retiring():

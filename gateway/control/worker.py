@@ -24,6 +24,7 @@ from gateway.control.channel import (
     Channel,
     Drain,
     Failed,
+    Look,
     Message,
     Purged,
     PurgeNow,
@@ -32,8 +33,10 @@ from gateway.control.channel import (
     Reloaded,
     Reopen,
     Retiring,
+    Seen,
     Settings,
     Spread,
+    Stored,
     Told,
 )
 from gateway.counters import Counters, Reading
@@ -57,6 +60,9 @@ class DataPlane(Protocol):
 
     def remember(self, purged: list[tuple[Purge, float]]) -> None:
         """Note what was purged before we began, and when (epoch seconds)."""
+
+    async def look(self, target: bytes, host: bytes) -> list[Stored]:
+        """Return what is stored for *target*, in every variant; of every host without *host*."""
 
     def announce_to(self, tell: Callable[[list[Purge]], None]) -> None:
         """Call *tell* with each purge that begins here, for the others to hear."""
@@ -147,6 +153,9 @@ class _Serving:
         while (message := await self._channel.receive()) is not None:
             if isinstance(message, Reload):
                 await self._reload(message.settings)
+            elif isinstance(message, Look):
+                target, host = message.target.encode("utf-8"), message.host.encode("latin-1")
+                self._channel.send(Seen(message.number, await self._plane.look(target, host)))
             else:
                 self._obey(message)
         if not self._stop.is_set():
