@@ -62,10 +62,13 @@ bench: $(STAMP) ## measure against nginx, HAProxy and Varnish in one run
 bench-smoke: $(STAMP) ## the same in under a minute
 	$(BIN)/python -m bench --smoke
 
+db-proof: $(STAMP) ## prove what the hub's indexes give, on a million issues
+	$(BIN)/python -m bench.db_proof
+
 clean: ## remove the environment and the local state
 	rm -rf $(VENV) .state
 
-.PHONY: help install run test browser lint types floors fast fix bench bench-smoke clean
+.PHONY: help install run test browser lint types floors fast fix bench bench-smoke db-proof clean
 
 # Load tests: docs/loadtest.md
 PROFILE ?= laptop

@@ -1,4 +1,4 @@
-"""The hub's commands: ``python -m upstream serve``, ``rotate-keys``, ``migrate``, ``indexes``, ``explain``."""
+"""The hub's commands: ``serve``, ``rotate-keys``, ``migrate``, ``indexes``, ``explain``."""
 
 import argparse
 import logging

@@ -4,6 +4,7 @@ Whoever finds a value at fault raises ApiError; `failures.py` answers it.
 """
 
 from collections.abc import Iterable
+from datetime import datetime
 from http import HTTPStatus
 from typing import Any, TypeVar
 
@@ -92,6 +93,7 @@ def query_values(request: web.Request, kind: type[T]) -> T:
     except msgspec.ValidationError as error:
         raise _wrong_value(error) from error
     _refuse_nul(value)
+    _refuse_laxity(value, values)
     return value
 
 
@@ -106,6 +108,19 @@ def row_id(request: web.Request) -> int:
 def error_body(error: ApiError) -> dict[str, str | None]:
     """Return what a client is told about *error*."""
     return {"code": error.code, "message": error.message, "field": error.field}
+
+
+def _refuse_laxity(value: Any, given: dict[str, str]) -> None:
+    """Refuse what a reader of texts takes besides: null for nothing, a number for an instant."""
+    for field in msgspec.structs.fields(value):
+        name = field.encode_name
+        if name not in given:
+            continue
+        read = getattr(value, field.name)
+        if read is None:
+            raise bad_input("expected a value, got null: leave it out", name)
+        if isinstance(read, datetime) and not given[name][4:5] == "-":
+            raise bad_input("expected an instant such as 2026-11-01T09:30:00Z", name)
 
 
 def _refuse_nul(value: Any) -> None:

@@ -3,10 +3,15 @@
 from itertools import combinations
 from types import ModuleType
 
-from upstream import queries, queries_of_monitoring, queries_of_writes
+from upstream import queries, queries_of_monitoring, queries_of_people, queries_of_writes
 from upstream.queries import Listing, Query
 
-MODULES: tuple[ModuleType, ...] = (queries, queries_of_monitoring, queries_of_writes)
+MODULES: tuple[ModuleType, ...] = (
+    queries,
+    queries_of_monitoring,
+    queries_of_people,
+    queries_of_writes,
+)
 _MOST_FILTERS = 3
 """Filters that clients combine, in pages that are listed here."""
 
@@ -26,7 +31,12 @@ def named_queries() -> dict[str, Query]:
 
 def listings() -> dict[str, Listing]:
     """Return the lists by name."""
-    return {value.name: value for value in vars(queries).values() if isinstance(value, Listing)}
+    return {
+        value.name: value
+        for module in MODULES
+        for value in vars(module).values()
+        if isinstance(value, Listing)
+    }
 
 
 def _of(listing: Listing) -> list[Query]:

@@ -84,8 +84,9 @@ async def prepare(
         if seed is not None and not await connection.fetchval(queries.HAS_ORGANIZATIONS.sql):
             async with connection.transaction():
                 await connection.execute(seed)
-            # The planner knows nothing about fresh rows until it has looked at them.
-            await connection.execute("ANALYZE")
+            # The planner knows nothing about fresh rows until it has looked at them, and an
+            # index alone can't answer while nobody knows which rows everybody sees.
+            await connection.execute("VACUUM ANALYZE")
         return applied
     finally:
         if not connection.is_closed():

@@ -24,7 +24,7 @@ LAST_PAGE = 100_000
 
 Instant = Annotated[datetime, Meta(tz=True)]
 """RFC 3339 with a zone."""
-Search = Annotated[str, Meta(min_length=1, max_length=100)]
+Search = Annotated[str, Meta(min_length=1, max_length=100, pattern=r"^[^\x00]+$")]
 """A part of a text, whatever its case."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

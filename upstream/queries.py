@@ -98,7 +98,8 @@ def _total(listing: Listing, filters: tuple[str, ...]) -> Query:
 _IN_TIME = {"since": "{row}.created_at >= {{0}}", "until": "{row}.created_at < {{0}}"}
 
 
-def _time_filters(row: str) -> dict[str, str]:
+def time_filters(row: str) -> dict[str, str]:
+    """Return the filters by the created_at of the alias *row*."""
     return {name: condition.format(row=row) for name, condition in _IN_TIME.items()}
 
 
@@ -117,7 +118,7 @@ ISSUES = Listing(
         "open": "i.resolved_at IS NULL",
         "resolved": "i.resolved_at IS NOT NULL",
         "search": "(i.message ILIKE {0} OR i.file_path ILIKE {0})",
-        **_time_filters("i"),
+        **time_filters("i"),
     },
     row="i",
 )
@@ -132,8 +133,9 @@ RUNS = Listing(
     filters={
         "project": "r.project_id = {0}",
         "status": "r.status = {0}",
+        "success": "r.status = 'success'",
         "trigger": "r.trigger = {0}",
-        **_time_filters("r"),
+        **time_filters("r"),
     },
     row="r",
 )
@@ -148,9 +150,10 @@ TESTS = Listing(
     filters={
         "project": "t.project_id = {0}",
         "status": "t.status = {0}",
+        "failed": "t.status = 'failed'",
         "url": "t.url = {0}",
         "search": "t.url ILIKE {0}",
-        **_time_filters("t"),
+        **time_filters("t"),
     },
     row="t",
 )
@@ -169,7 +172,7 @@ PROJECTS = Listing(
         "status": "p.status = {0}",
         "language": "p.language = {0}",
         "search": "(p.name ILIKE {0} OR p.slug ILIKE {0})",
-        **_time_filters("p"),
+        **time_filters("p"),
     },
     row="p",
 )

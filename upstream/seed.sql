@@ -69,6 +69,7 @@ LATERAL (SELECT pg_temp.pick('area', n, 'checkout', 'search', 'billing', 'mobile
                 pg_temp.before(30 + 500 * pg_temp.chance('born', n)) AS born) AS made;
 
 -- A project's share of the work falls with its number; numbers are spread by the join above.
+-- Rows come in the order of their time, as they do in life.
 INSERT INTO insight_issues (org_id, project_id, detector_type, severity, message, file_path, line, resolved_at, created_at)
 SELECT project.org_id, project.id, detector,
        CASE WHEN dice < 0.05 THEN 'critical' WHEN dice < 0.2 THEN 'high' WHEN dice < 0.55 THEN 'medium' ELSE 'low' END,
@@ -89,7 +90,8 @@ JOIN projects AS project ON project.id = 1 + floor(420 * pg_temp.chance('issue-p
 LATERAL (SELECT pg_temp.pick('detector', n, 'security', 'performance', 'complexity', 'dependency', 'correctness') AS detector,
                 pg_temp.chance('severity', n) AS dice,
                 180 * pg_temp.chance('age', n) ^ 1.5 AS age) AS made,
-LATERAL (SELECT pg_temp.before(age) + pg_temp.chance('fixed', n) * '9 days'::interval AS fixed) AS mended;
+LATERAL (SELECT pg_temp.before(age) + pg_temp.chance('fixed', n) * '9 days'::interval AS fixed) AS mended
+ORDER BY age DESC, n;
 
 INSERT INTO autopilot_runs (org_id, project_id, status, trigger, files_changed, issues_fixed, duration_ms, created_at)
 SELECT project.org_id, project.id, outcome,
@@ -102,7 +104,8 @@ FROM generate_series(1, 8000) AS n
 JOIN projects AS project ON project.id = 1 + floor(420 * pg_temp.chance('run-project', n) ^ 1.6)::int,
 LATERAL (SELECT 180 * pg_temp.chance('run-age', n) ^ 1.3 AS age) AS aged,
 LATERAL (SELECT CASE WHEN age < 0.1 THEN pg_temp.pick('state', n, 'queued', 'running')
-                     WHEN pg_temp.chance('run-luck', n) < 0.87 THEN 'success' ELSE 'failed' END AS outcome) AS made;
+                     WHEN pg_temp.chance('run-luck', n) < 0.87 THEN 'success' ELSE 'failed' END AS outcome) AS made
+ORDER BY age DESC, n;
 
 INSERT INTO guardian_tests (org_id, project_id, url, status, performance, accessibility, security, duration_ms, created_at)
 SELECT project.org_id, project.id, 'https://' || project.slug || '.test' || pg_temp.pick('page', n, '/', '/login', '/pricing', '/cart', '/search'),
@@ -111,9 +114,10 @@ SELECT project.org_id, project.id, 'https://' || project.slug || '.test' || pg_t
        70 + floor(31 * pg_temp.chance('accessibility', n))::int,
        60 + floor(41 * pg_temp.chance('security', n))::int,
        900 + floor(30000 * pg_temp.chance('test-time', n) ^ 2)::int,
-       pg_temp.before(180 * pg_temp.chance('test-age', n) ^ 1.3)
+       pg_temp.before(180 * pg_temp.chance('test-age', n) ^ 1.3) AS made
 FROM generate_series(1, 6000) AS n
-JOIN projects AS project ON project.id = 1 + floor(420 * pg_temp.chance('test-project', n) ^ 1.6)::int;
+JOIN projects AS project ON project.id = 1 + floor(420 * pg_temp.chance('test-project', n) ^ 1.6)::int
+ORDER BY made, n;
 
 -- Past logins: all of them ran out before the demo begins.
 INSERT INTO sessions (token_hash, user_id, org_id, user_agent, created_at, expires_at)
@@ -136,11 +140,12 @@ INSERT INTO audit_logs (org_id, user_id, action, severity, target, created_at)
 SELECT u.org_id, u.id, action,
        CASE WHEN action = 'auth.failed' THEN 'WARNING' WHEN action = 'export.failed' THEN 'ERROR' ELSE 'INFO' END,
        CASE WHEN action LIKE 'project.%' THEN 'project:' || n % 420 + 1 ELSE 'user:' || u.id END,
-       pg_temp.before(180 * pg_temp.chance('audit-age', n))
+       pg_temp.before(180 * pg_temp.chance('audit-age', n)) AS made
 FROM generate_series(1, 4000) AS n
 JOIN users AS u ON u.id = 1 + floor(1500 * pg_temp.chance('audit-user', n) ^ 2)::int,
 LATERAL (SELECT pg_temp.pick('action', n, 'auth.login', 'auth.login', 'auth.logout', 'auth.failed',
-    'project.update', 'project.create', 'api_key.create', 'export.failed') AS action) AS made;
+    'project.update', 'project.create', 'api_key.create', 'export.failed') AS action) AS acted
+ORDER BY made, n;
 
 -- The rollups are what they claim to be: counts over the rows above, of the last 60 days.
 INSERT INTO analytics_rollups (org_id, project_id, day, issues_found, issues_resolved, runs, runs_succeeded, tests, tests_failed)
@@ -170,3 +175,6 @@ FROM organizations;
 SELECT setval(pg_get_serial_sequence('organizations', 'id'), max(id)) FROM organizations;
 SELECT setval(pg_get_serial_sequence('users', 'id'), max(id)) FROM users;
 SELECT setval(pg_get_serial_sequence('projects', 'id'), max(id)) FROM projects;
+
+-- Last changed when the demo's time stands still.
+UPDATE organizations SET changed_at = pg_temp.before(0);

@@ -27,7 +27,7 @@ from upstream.app import make_app
 from upstream.assets import Assets
 from upstream.context import Hub
 from upstream.embedded import EmbeddedPostgres
-from upstream.errors import StartFailed
+from upstream.errors import ApiError, StartFailed
 from upstream.events import Broadcaster
 from upstream.migrate import prepare, shipped_migrations
 from upstream.monitoring.datadog import Datadog
@@ -35,6 +35,7 @@ from upstream.monitoring.monitor import Monitor, Thresholds
 from upstream.org_token import TokenSigner, private_secret
 from upstream.pages import make_templates
 from upstream.pool import Pool, connect
+from upstream.queries_of_people import SESSIONS_EXPIRED
 from upstream.seed import seed_sql
 from upstream.settings import DatabaseAddress, Settings
 
@@ -43,6 +44,7 @@ SHUTDOWN_LIMIT = 10.0
 """Seconds that running requests get to finish."""
 
 _BACKLOG = 1024
+_CHORES_INTERVAL = 600.0
 _COUNT_UP_TO = 1_000_000
 _WATCH_INTERVAL = 0.5
 _KEYS_INTERVAL = 60.0
@@ -86,7 +88,8 @@ async def open_hub(settings: Settings, address: DatabaseAddress) -> AsyncIterato
     monitor = Monitor(thresholds, () if datadog is None else (datadog,))
     pool = await Pool.open(address, settings.pool, monitor.heard)
     monitor.plans_by(pool.plan)
-    summaries = asyncio.get_running_loop().create_task(monitor.summarise())
+    loop = asyncio.get_running_loop()
+    chores = [loop.create_task(monitor.summarise()), loop.create_task(_drop_expired(pool))]
     try:
         async with broadcaster.listening(), _keys_kept_fresh(signer):
             yield Hub(
@@ -106,8 +109,9 @@ async def open_hub(settings: Settings, address: DatabaseAddress) -> AsyncIterato
                 heartbeat=HEARTBEAT,
             )
     finally:
-        summaries.cancel()
-        await asyncio.gather(summaries, monitor.close(), return_exceptions=True)
+        for chore in chores:
+            chore.cancel()
+        await asyncio.gather(*chores, monitor.close(), return_exceptions=True)
         await pool.close()
         if datadog is not None:
             datadog.close()
@@ -132,6 +136,15 @@ async def _keys_kept_fresh(signer: TokenSigner) -> AsyncIterator[None]:
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await task
+
+
+async def _drop_expired(pool: Pool) -> None:
+    """Forget sessions that ran out long ago, a few at a time."""
+    while True:
+        await asyncio.sleep(_CHORES_INTERVAL)
+        with contextlib.suppress(ApiError):
+            async with pool.connection() as connection:
+                await connection.execute(SESSIONS_EXPIRED.sql)
 
 
 async def _serve(

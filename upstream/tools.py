@@ -14,6 +14,7 @@ from upstream.errors import StartFailed
 from upstream.migrate import prepare, shipped_migrations
 from upstream.monitoring import indexes
 from upstream.pool import connect
+from upstream.pool import explain as plan_of
 from upstream.seed import seed_sql
 from upstream.settings import DatabaseAddress, Settings
 
@@ -41,9 +42,8 @@ def explain(settings: Settings, name: str) -> str:
         )
 
     async def work(connection: asyncpg.Connection) -> str:
-        rows = await connection.fetch(f"EXPLAIN (GENERIC_PLAN, VERBOSE) {query.sql}")
         sql = " ".join(query.sql.split())
-        return "\n".join([f"-- {name}", sql, "", *(row[0] for row in rows)])
+        return f"-- {name}\n{sql}\n\n{await plan_of(connection, query.sql)}"
 
     return _with_database(settings, work)
 

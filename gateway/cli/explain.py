@@ -4,12 +4,12 @@ import argparse
 import json
 import os
 import re
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 from gateway.cli import explained
 from gateway.cli.admin_client import add_admin, ask
+from gateway.cli.check import add_rules_argument
 from gateway.config.build import Examined, examine
 from gateway.config.findings import Severity, render
 from gateway.config.rehearsal import identity
@@ -53,14 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="'NAME: VALUE'",
         help="a header field of the origin's answer; may be repeated",
     )
-    parser.add_argument(
-        "--rules",
-        type=Path,
-        default=Path("rules.yaml"),
-        metavar="FILE",
-        help="the rules file (default: rules.yaml)",
-    )
-    parser.add_argument("--origin", metavar="URL", help="as `gateway serve --origin URL`")
+    add_rules_argument(parser)
     parser.add_argument(
         "--offline", action="store_true", help="don't ask a running gateway what it has stored"
     )
@@ -69,7 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Explain; return 1 when the rules can't be used or the request would be refused."""
+    """Explain, also what would be refused; return 1 when the rules can't be used."""
     examined = examine(args.rules, os.environ, args.origin)
     if examined.snapshot is None:
         raise ConfigurationError(
@@ -82,9 +75,10 @@ def run(args: argparse.Namespace) -> int:
     try:
         explanation = explain(examined.snapshot, question, places_of(examined))
     except RequestRefused as error:
-        raise ConfigurationError(
-            f"{args.method} {args.path} is refused with {error.status.value}: {error}"
-        ) from error
+        refused = {"status": error.status.value, "text": str(error)}
+        told = f"{args.method} {args.path}\nrefused   {error.status.value}: {error}"
+        print(json.dumps({"refused": refused}, indent=2) if args.json else told)
+        return 0
     running = None if args.offline else _running(args, question)
     if args.json:
         print(json.dumps({**explanation.as_json(), "running": running}, indent=2))
@@ -93,8 +87,6 @@ def run(args: argparse.Namespace) -> int:
     _say_what_was_assumed(args, explanation)
     if running is not None:
         _print_running(running)
-        if "://" not in args.path and not any(name.lower() == "host" for name, _ in fields):
-            print(f"          for host {explanation.host}: name another by a whole URL, or by -H")
     return 0
 
 
@@ -137,25 +129,23 @@ def _print_running(running: dict[str, Any]) -> None:
     if not running["reachable"]:
         print(f"running   not known: {running['why']}")
         return
+    objects = running.get("objects", [])
+    if not objects:
+        print("running   nothing stored for this URL")
+    for each in objects:
+        print(f"running   {each['worker']}: {_stored(each)}")
     route = running.get("explanation", {}).get("route", {}).get("name")
-    for worker in running.get("workers", ()):
-        if not worker.get("variants"):
-            state = "nothing stored" if worker.get("answered", True) else "said nothing"
-            print(f"running   {worker['name']}: {state}")
-        for each in worker.get("variants", ()):
-            print(f"running   {worker['name']}: {_variant(each)}")
     print(f"          its rules in force take this by route {route}")
 
 
-def _variant(each: dict[str, Any]) -> str:
-    fresh = each["fresh_for"]
-    state = f"fresh for {show_duration(round(fresh, 0))}" if fresh > 0 else "stale"
-    if each.get("invalid"):
-        state = "to be validated: it was purged softly, or a write made it wrong"
-    varies = "".join(f", {name}: {value or '(absent)'}" for name, value in each["vary"].items())
+def _stored(each: dict[str, Any]) -> str:
+    state = f"fresh for {show_duration(round(each['ttl'] - each['age'], 0))}"
+    if not each["fresh"]:
+        state = "stale, or to be validated before its next use"
+    varies = "".join(f", {name}: {value}" for name, value in each["nominated"].items())
     return (
-        f"{each['status']}, {each['bytes']} bytes, age {show_duration(round(each['age'], 0))}, "
-        f"{state}{varies}"
+        f"{each['status']} for {each['scope']} at {each['host']}, {each['bytes']} bytes, "
+        f"age {show_duration(round(each['age'], 0))}, {state}{varies}"
     )
 
 

@@ -121,7 +121,7 @@ class Crowd:
             return
         everybody = self._connected >= orders.users and self._listening >= orders.live
         # Whoever isn't there a while after the ramp won't come; the figures will say so.
-        if now >= self._begun + orders.ramp + (5 if everybody else 30):
+        if now >= self._begun + orders.ramp + (orders.settle if everybody else orders.patience):
             self._report()
             self._measuring_since = now
 

@@ -15,6 +15,8 @@ class Result(msgspec.Struct, frozen=True):
 
     machine: str
     started: str
+    load: float
+    """The load average of the machine before anything was started: what else was going on."""
     users: int
     """Wanted."""
     held: int
@@ -91,6 +93,8 @@ def text(result: Result) -> str:
             f"  {name:<17} {cost.resident_bytes / _MIB:8,.0f} MiB ({each:,.0f} bytes a user)   "
             f"{cost.cores:.2f} cores"
         )
+    if result.load > 0.5:
+        lines.append(f"  before it began the machine was busy already: load {result.load:.1f}")
     lines += [
         f"  {'sockets in kernel':<17} {result.kernel_bytes / _MIB:8,.0f} MiB",
         f"  {'whole system':<17} {result.system_bytes / _MIB:8,.0f} MiB more than before",

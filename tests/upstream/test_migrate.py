@@ -154,3 +154,47 @@ async def test_the_rollups_are_counts_of_the_rows_they_summarise(
     await connection.close()
 
     assert wrong == 0
+
+
+INDEXES = Migration(
+    2,
+    "indexes",
+    "-- no transaction\nCREATE INDEX CONCURRENTLY IF NOT EXISTS one_id ON one (id);\n"
+    "CREATE UNIQUE INDEX CONCURRENTLY IF NOT EXISTS one_unique ON one (id);",
+)
+
+
+async def index_states(connection: asyncpg.Connection) -> dict[str, bool]:
+    rows = await connection.fetch(
+        "SELECT c.relname, i.indisvalid FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid"
+        " WHERE i.indrelid = 'one'::regclass"
+    )
+    return {row["relname"]: row["indisvalid"] for row in rows}
+
+
+async def test_an_index_build_that_failed_half_way_goes_on_where_it_stopped(
+    empty: asyncpg.Connection,
+) -> None:
+    await prepare(empty, (FIRST,), seed=None)
+    await empty.execute("INSERT INTO one VALUES (1), (1)")
+    with pytest.raises(StartFailed, match=r"0002_indexes\.sql: could not create unique index"):
+        await prepare(empty, (FIRST, INDEXES), seed=None)
+    assert await index_states(empty) == {"one_id": True, "one_unique": False}
+
+    with pytest.raises(StartFailed, match="the index one_unique is invalid and can't be rebuilt"):
+        await prepare(empty, (FIRST, INDEXES), seed=None)
+    await empty.execute("DELETE FROM one")
+    applied = await prepare(empty, (FIRST, INDEXES), seed=None)
+
+    assert applied == [INDEXES]
+    assert await index_states(empty) == {"one_id": True, "one_unique": True}
+
+
+async def test_an_index_that_became_invalid_later_is_rebuilt(empty: asyncpg.Connection) -> None:
+    await prepare(empty, (FIRST, INDEXES), seed=None)
+    await empty.execute(
+        "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'one_id'::regclass"
+    )
+
+    assert await prepare(empty, (FIRST, INDEXES), seed=None) == []
+    assert await index_states(empty) == {"one_id": True, "one_unique": True}

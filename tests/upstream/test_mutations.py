@@ -165,7 +165,9 @@ async def test_a_batch_writes_in_order_and_says_what_became_of_each(ada: Client)
     [
         ("GET", "insight.resolveIssue", "POST"),
         ("POST", "insight.getIssues", "GET, HEAD"),
-        ("PUT", "insight.getIssues", "GET, HEAD, POST"),
+        ("PUT", "insight.getIssues", "GET, HEAD"),
+        ("PUT", "insight.resolveIssue", "POST"),
+        ("PUT", "no.such", "GET, HEAD, POST"),
     ],
 )
 async def test_a_procedure_is_called_by_its_own_method(

@@ -10,11 +10,12 @@ from typing import Annotated
 import msgspec
 from aiohttp import web
 from msgspec import Meta
+from multidict import MultiDictProxy
 
 from upstream import caching, passwords, queries
-from upstream.answers import json_body, private_json, row_id
+from upstream.answers import json_body, private_json, row_id, too_large
 from upstream.context import HUB, Hub
-from upstream.errors import ApiError, forbidden, not_found
+from upstream.errors import ApiError, bad_input, forbidden, not_found
 from upstream.handlers import audit
 from upstream.identity import (
     ORG_COOKIE,
@@ -51,7 +52,7 @@ class SwitchInput(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fi
 class KeyInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a new API key is called."""
 
-    name: Annotated[str, Meta(min_length=1, max_length=80)]
+    name: Annotated[str, Meta(min_length=1, max_length=80, pattern=r"^[^\x00]*$")]
 
 
 async def login(request: web.Request) -> web.Response:
@@ -60,7 +61,7 @@ async def login(request: web.Request) -> web.Response:
     The page's form is sent on to where it wanted to go; JSON gets the session as JSON.
     """
     if request.content_type in _FORM_TYPES:
-        form = await request.post()
+        form = await _form(request)
         target = _own_path(str(form.get("next", "")))
         credentials = Credentials(str(form.get("email", "")), str(form.get("password", "")))
         if (token := await _start_session(request, credentials)) is None:
@@ -215,6 +216,15 @@ async def _start_session(request: web.Request, credentials: Credentials) -> str 
             queries.AUDIT.sql, org_id, row["id"], "auth.login", "INFO", f"user:{row['id']}"
         )
     return token
+
+
+async def _form(request: web.Request) -> MultiDictProxy[str | bytes | bytearray | web.FileField]:
+    try:
+        return await request.post()
+    except web.HTTPRequestEntityTooLarge as error:
+        raise too_large() from error
+    except ValueError as error:  # such as a boundary that is missing
+        raise bad_input(f"the form can't be read: {error}") from error
 
 
 async def _audit_login(hub: Hub, org_id: int, user_id: int, action: str, severity: str) -> None:

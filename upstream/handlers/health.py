@@ -1,14 +1,17 @@
-"""Whether this hub should be sent requests, and the keys that its tokens are checked with."""
+"""What programs ask about the hub itself: its health, its API's description, its keys."""
 
 import time
+from functools import cache
 from http import HTTPStatus
 
 from aiohttp import web
 
 from upstream import __version__, caching, queries
-from upstream.answers import private_json
+from upstream.answers import JSON, encode, private_json
+from upstream.api_operations import OPERATIONS, PROCEDURES
 from upstream.context import HUB
 from upstream.errors import ApiError
+from upstream.openapi import document
 
 
 async def health(request: web.Request) -> web.Response:
@@ -38,6 +41,16 @@ async def health(request: web.Request) -> web.Response:
             "database": {"ok": True, "version": version, "latencyMs": latency_ms},
         }
     )
+
+
+async def description(request: web.Request) -> web.Response:
+    """Answer with what the API takes and answers, in OpenAPI."""
+    return caching.cacheable(request, _described(), JSON, freshness=caching.DOCS, groups=["docs"])
+
+
+@cache
+def _described() -> bytes:
+    return encode(document(OPERATIONS, PROCEDURES))
 
 
 async def key_set(request: web.Request) -> web.Response:

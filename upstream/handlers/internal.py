@@ -6,6 +6,7 @@ whatever the address says, and is told that there is nothing here.
 """
 
 import contextlib
+from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from typing import Any
 
@@ -18,6 +19,7 @@ from upstream.errors import not_found
 from upstream.monitoring import indexes
 from upstream.monitoring.export import exposition
 from upstream.monitoring.monitor import unheard
+from upstream.queries_of_people import ISSUES_SINCE, RUNS_SINCE, TESTS_SINCE, WRITES_SINCE
 
 _FORWARDED = ("X-Forwarded-For", "Forwarded", "Via", "X-Real-Ip")
 _UNCACHED = {"Cache-Control": "no-store"}
@@ -65,12 +67,17 @@ async def _about(hub: Hub) -> dict[str, Any]:
             "slowMs": hub.monitor.thresholds.slow * 1000,
         },
         "queries": [each.as_json() for each in hub.monitor.kinds()],
+        "activity": {"days": 7},
         "indexes": None,
     }
     unheard.set(True)
     # The figures above are worth showing most when the database isn't there.
     with contextlib.suppress(Exception):
+        since = datetime.now(UTC) - timedelta(days=7)
         async with hub.pool.connection() as connection:
+            for query in (ISSUES_SINCE, RUNS_SINCE, TESTS_SINCE, WRITES_SINCE):
+                row = await connection.fetchrow(query.sql, since)
+                about["activity"] |= {} if row is None else dict(row)
             found = await indexes.report(connection)
         about["indexes"] = {
             "since": found.since,

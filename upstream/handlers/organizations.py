@@ -18,7 +18,7 @@ from upstream.identity import Proof, require_identity
 from upstream.pagination import Filters, PageRequest, fetch_page
 from upstream.queries_of_writes import ORGANIZATIONS_CHANGED
 
-Name = Annotated[str, Meta(min_length=1, max_length=80, pattern=r"\S")]
+Name = Annotated[str, Meta(min_length=1, max_length=80, pattern=r"^[^\x00]*\S[^\x00]*$")]
 
 
 class OrganizationInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

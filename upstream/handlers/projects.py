@@ -27,7 +27,7 @@ from upstream.pool import Pool
 
 Language = Literal["TypeScript", "Python", "Go", "Rust", "Java"]
 Status = Literal["active", "archived"]
-Url = Annotated[str, Meta(max_length=300, pattern=r"^https?://[^\s]+$")]
+Url = Annotated[str, Meta(max_length=300, pattern=r"^https?://[^\s\x00]+$(?!\n)")]
 
 
 class ProjectsQuery(PageRequest, kw_only=True, frozen=True):

@@ -127,6 +127,7 @@ def _check_signature(request: web.Request, body: bytes) -> None:
         HTTPStatus.BAD_REQUEST,
         "bad_signature",
         "Stripe-Signature is missing, wrong or too old for this body",
+        field="Stripe-Signature",
     )
 
 

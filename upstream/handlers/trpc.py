@@ -20,7 +20,7 @@ from upstream.answers import JSON, decode, encode, json_body
 from upstream.caching import Freshness
 from upstream.context import HUB
 from upstream.errors import ApiError, bad_input, login_required
-from upstream.handlers.mutations import MUTATIONS
+from upstream.handlers.mutations import MUTATIONS, Mutation
 from upstream.handlers.procedures import PROCEDURES
 from upstream.identity import Identity, identify
 
@@ -58,10 +58,10 @@ class _Outcome:
 async def call(request: web.Request) -> web.Response:
     """Answer one procedure or a batch."""
     name = request.match_info["procedures"]
-    if "batch" not in request.query:
-        outcome = await _single(request, name)
-        return _answer(request, outcome.envelope, [outcome])
     try:
+        if not _is_batch(request):
+            outcome = await _single(request, name)
+            return _answer(request, outcome.envelope, [outcome])
         outcomes = await _batch(request, name.split(","))
     except ApiError as error:
         failed = _failed(error, name)
@@ -69,10 +69,21 @@ async def call(request: web.Request) -> web.Response:
     return _answer(request, [outcome.envelope for outcome in outcomes], outcomes)
 
 
+def _is_batch(request: web.Request) -> bool:
+    for name in ("batch", "input"):
+        if len(request.query.getall(name, ())) > 1:
+            raise bad_input(f"given more than once: {name}", name)
+    batch = request.query.get("batch")
+    if batch not in {None, "1"}:
+        raise bad_input("batch is 1 or not there", "batch")
+    return batch is not None
+
+
 async def _single(request: web.Request, name: str) -> _Outcome:
     try:
         identity = await _admit(request)
         if request.method == "POST":
+            _mutation(name)  # asked before the body: what reads takes none at all
             raw = await json_body(request, msgspec.Raw)
             return await _write(request, identity, name, bytes(raw))
         return await _read(request, identity, name, _query_input(request))
@@ -85,6 +96,8 @@ async def _batch(request: web.Request, names: Sequence[str]) -> list[_Outcome]:
         raise bad_input(f"a batch has at most {LARGEST_BATCH} calls, got {len(names)}", "batch")
     identity = await _admit(request)
     if request.method == "POST":
+        if not any(name in MUTATIONS for name in names):
+            _mutation(names[0])
         run, inputs = _write, await json_body(request, dict[str, msgspec.Raw])
     else:
         run, inputs = _read, decode(_query_input(request), dict[str, msgspec.Raw])
@@ -110,7 +123,7 @@ def _query_input(request: web.Request) -> bytes:
 
 async def _admit(request: web.Request) -> Identity:
     if request.method not in {"GET", "HEAD", "POST"}:
-        raise _wrong_method("procedures are called with GET or POST", "GET, HEAD, POST")
+        raise _wrong_method("procedures are called with GET or POST", _methods(request))
     if (identity := await identify(request)) is None:
         raise login_required()
     return identity
@@ -136,15 +149,26 @@ async def _read(request: web.Request, identity: Identity, name: str, raw: bytes)
 
 
 async def _write(request: web.Request, identity: Identity, name: str, raw: bytes) -> _Outcome:
-    mutation = MUTATIONS.get(name)
-    if mutation is None:
-        if name in PROCEDURES:
-            raise _wrong_method(f"{name} reads: call it with GET", "GET, HEAD")
-        raise _no_such_procedure(name)
-    done = await mutation.run(request.app[HUB].pool, identity, raw)
+    done = await _mutation(name).run(request.app[HUB].pool, identity, raw)
     return _Outcome(
         HTTPStatus.OK, {"result": {"data": done.data}}, {}, invalidates=done.invalidates
     )
+
+
+def _mutation(name: str) -> Mutation[Any]:
+    if (mutation := MUTATIONS.get(name)) is not None:
+        return mutation
+    if name in PROCEDURES:
+        raise _wrong_method(f"{name} reads: call it with GET", "GET, HEAD")
+    raise _no_such_procedure(name)
+
+
+def _methods(request: web.Request) -> str:
+    """Return what the procedures asked for are called with."""
+    names = request.match_info["procedures"].split(",")
+    reads = any(name not in MUTATIONS for name in names)
+    writes = any(name not in PROCEDURES for name in names)
+    return ", ".join(["GET, HEAD"] * reads + ["POST"] * writes)
 
 
 def _wrong_method(message: str, allowed: str) -> ApiError:

@@ -1,7 +1,7 @@
 """Hears of every query: counts it, and looks closer at the slow ones.
 
 A slow query is logged with the route and the trace that it was for, and its plan is asked
-for afterwards with ``EXPLAIN (GENERIC_PLAN)``, which runs nothing and needs no values: a
+for afterwards: the generic one, for which nothing is run and no value is needed.  So a
 write isn't done twice, and what a client sent isn't logged.
 """
 
@@ -12,8 +12,6 @@ from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, Protocol
-
-import asyncpg
 
 from upstream import queries
 from upstream.monitoring.fingerprints import OTHER, Statement, statement
@@ -82,16 +80,11 @@ class Monitor:
         """Ask *plan* for the plans of slow queries."""
         self._plan = plan
 
-    def heard(self, record: asyncpg.connection.LoggedQuery) -> None:
-        """Count one query (called by asyncpg, in the context of who asked)."""
-        if unheard.get():
-            return
-        failure = record.exception
-        self.count(
-            record.query,
-            record.elapsed,
-            failed=failure is not None and not isinstance(failure, asyncio.CancelledError),
-        )
+    def heard(self, sql: str, seconds: float, failure: BaseException | None) -> None:
+        """Count one query of who asks now; one that nobody waited for hasn't failed."""
+        if not unheard.get():
+            failed = failure is not None and not isinstance(failure, asyncio.CancelledError)
+            self.count(sql, seconds, failed=failed)
 
     def count(self, sql: str, seconds: float, *, failed: bool) -> None:
         """Count one query that took *seconds*."""
