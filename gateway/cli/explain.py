@@ -5,7 +5,7 @@ import json
 import os
 import re
 from typing import Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 from gateway.cli import explained
 from gateway.cli.admin_client import add_admin, ask
@@ -18,12 +18,13 @@ from gateway.control.explain import Explanation, Question, explain
 from gateway.errors import ConfigurationError, RequestRefused
 from gateway.routing.identity import Identity
 
+_VISIBLE = "".join(map(chr, range(0x21, 0x7F)))
 _FIELD = re.compile(r"([A-Za-z0-9!#$%&'*+\-.^_`|~]+):[ \t]*(.*?)[ \t]*")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the flags of the command."""
-    parser.add_argument("method", metavar="METHOD", help="such as GET")
+    parser.add_argument("method", type=_method, metavar="METHOD", help="such as GET")
     parser.add_argument("path", metavar="PATH", help="a path with its query, or a whole URL")
     parser.add_argument(
         "-H",
@@ -96,10 +97,11 @@ def places_of(examined: Examined) -> dict[str, str]:
 
 
 def _target(path: str) -> str:
-    if "://" not in path:
-        return path
-    parts = urlsplit(path)
-    return (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    if "://" in path:
+        parts = urlsplit(path)
+        path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    # As a browser sends what was typed into it.
+    return quote(path, safe=_VISIBLE)
 
 
 def _say_what_was_assumed(args: argparse.Namespace, explanation: Explanation) -> None:
@@ -147,6 +149,12 @@ def _stored(each: dict[str, Any]) -> str:
         f"{each['status']} for {each['scope']} at {each['host']}, {each['bytes']} bytes, "
         f"age {show_duration(round(each['age'], 0))}, {state}{varies}"
     )
+
+
+def _method(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z]+(?:-[A-Za-z]+)*", value):
+        raise argparse.ArgumentTypeError(f'expected a method such as GET, got "{value}"')
+    return value.upper()
 
 
 def _field(value: str) -> tuple[str, str]:

@@ -61,6 +61,23 @@ def test_what_is_so_passes(test: str) -> None:
     assert outcome(test) == []
 
 
+def test_values_are_compared_in_utf_8(tmp_path: Path) -> None:
+    content = """\
+version: 1
+origins: {hub: {servers: http://a}}
+routes:
+  - {name: euro, match: {header: {X-A: "\u20ac*"}, query: {q: "\u00e9"}}, cache: {scope: public}}
+tests:
+  - {request: "GET /?q=%C3%A9", headers: {X-A: "\u20ac5"}, expect: {route: euro}}
+  - {request: "GET /?q=e", headers: {X-A: "\u20ac5"}, expect: {route: default}}
+  - {request: "GET /?q=%C3%A9", response: {headers: {X-B: "\u20ac"}}}
+"""
+    examined = examine(tmp_path / "rules.yaml", {}, None, content.encode())
+    assert examined.snapshot is not None
+
+    assert run(examined.tests, examined.snapshot, examined.findings) == (3, 3)
+
+
 FAILING = [
     (
         "{request: GET /me/x, expect: {stored: true}}",
