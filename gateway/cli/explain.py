@@ -4,12 +4,12 @@ import argparse
 import json
 import os
 import re
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
 from gateway.cli import explained
 from gateway.cli.admin_client import add_admin, ask
-from gateway.cli.check import add_rules_argument
 from gateway.config.build import Examined, examine
 from gateway.config.findings import Severity, render
 from gateway.config.rehearsal import identity
@@ -54,7 +54,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="'NAME: VALUE'",
         help="a header field of the origin's answer; may be repeated",
     )
-    add_rules_argument(parser)
+    parser.add_argument(
+        "--rules",
+        type=Path,
+        default=Path("rules.yaml"),
+        metavar="FILE",
+        help="the rules file (default: rules.yaml)",
+    )
+    parser.add_argument("--origin", metavar="URL", help="as `gateway serve --origin URL`")
     parser.add_argument(
         "--offline", action="store_true", help="don't ask a running gateway what it has stored"
     )
@@ -88,6 +95,8 @@ def run(args: argparse.Namespace) -> int:
     _say_what_was_assumed(args, explanation)
     if running is not None:
         _print_running(running)
+        if "://" not in args.path and not any(name.lower() == "host" for name, _ in fields):
+            print(f"          for host {explanation.host}: name another by a whole URL, or by -H")
     return 0
 
 
@@ -131,23 +140,25 @@ def _print_running(running: dict[str, Any]) -> None:
     if not running["reachable"]:
         print(f"running   not known: {running['why']}")
         return
-    objects = running.get("objects", [])
-    if not objects:
-        print("running   nothing stored for this URL")
-    for each in objects:
-        print(f"running   {each['worker']}: {_stored(each)}")
     route = running.get("explanation", {}).get("route", {}).get("name")
+    for worker in running.get("workers", ()):
+        if not worker.get("variants"):
+            state = "nothing stored" if worker.get("answered", True) else "said nothing"
+            print(f"running   {worker['name']}: {state}")
+        for each in worker.get("variants", ()):
+            print(f"running   {worker['name']}: {_variant(each)}")
     print(f"          its rules in force take this by route {route}")
 
 
-def _stored(each: dict[str, Any]) -> str:
-    state = f"fresh for {show_duration(round(each['ttl'] - each['age'], 0))}"
-    if not each["fresh"]:
-        state = "stale, or to be validated before its next use"
-    varies = "".join(f", {name}: {value}" for name, value in each["nominated"].items())
+def _variant(each: dict[str, Any]) -> str:
+    fresh = each["fresh_for"]
+    state = f"fresh for {show_duration(round(fresh, 0))}" if fresh > 0 else "stale"
+    if each.get("invalid"):
+        state = "to be validated: it was purged softly, or a write made it wrong"
+    varies = "".join(f", {name}: {value or '(absent)'}" for name, value in each["vary"].items())
     return (
-        f"{each['status']} for {each['scope']} at {each['host']}, {each['bytes']} bytes, "
-        f"age {show_duration(round(each['age'], 0))}, {state}{varies}"
+        f"{each['status']}, {each['bytes']} bytes, age {show_duration(round(each['age'], 0))}, "
+        f"{state}{varies}"
     )
 
 

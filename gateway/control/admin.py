@@ -12,14 +12,12 @@ from datetime import datetime
 from enum import StrEnum
 from http import HTTPStatus
 from typing import Protocol
-from urllib.parse import urlsplit
 
 import msgspec
 from aiohttp import web
 
 from gateway.control import metrics
 from gateway.control.addresses import Address
-from gateway.control.channel import Stored
 from gateway.control.explain import Question
 from gateway.control.explaining import BadQuestion, question
 from gateway.control.purging import BadPurge, PurgeRequest, Receipt, described, purges
@@ -88,9 +86,6 @@ class Observed(Protocol):
     async def purge(self, purges: list[Purge]) -> Receipt:
         """Let every worker know of *purges*; return who said that it does."""
 
-    async def look(self, target: str, host: str) -> list[Stored]:
-        """Return what the workers have stored for *target*; of every host without *host*."""
-
 
 class _Pages(msgspec.Struct, frozen=True):
     healthz: str = "200 while the supervisor lives"
@@ -100,9 +95,6 @@ class _Pages(msgspec.Struct, frozen=True):
     )
     purge: str = msgspec.field(
         name="-/purge", default="POST purges what its JSON body names, and answers with a receipt"
-    )
-    objects: str = msgspec.field(
-        name="-/objects?url=", default="what is stored for a URL now, in every variant"
     )
     explain: str = msgspec.field(
         name="-/explain", default="why ?method=GET&target=/path is answered as it is"
@@ -129,7 +121,6 @@ class Admin:
         application.router.add_get("/metrics", self._metrics)
         application.router.add_post("/-/reload", self._reload)
         application.router.add_post("/-/purge", self._purge)
-        application.router.add_get("/-/objects", self._objects)
         application.router.add_get("/-/explain", self._explain)
         self._runner = web.AppRunner(application, access_log=None, handle_signals=False)
 
@@ -209,27 +200,10 @@ class Admin:
         _log.info("purged: %s", "; ".join(map(described, named)))
         return _json(receipt, HTTPStatus.OK if receipt.applied else HTTPStatus.ACCEPTED)
 
-    async def _objects(self, request: web.Request) -> web.Response:
-        if not self._loopback:
-            return _problem(HTTPStatus.FORBIDDEN, "what is stored is shown on loopback only")
-        url, host = request.query.get("url", ""), request.query.get("host", "")
-        if "://" in url:
-            parts = urlsplit(url)
-            host, url = (
-                parts.netloc,
-                (parts.path or "/") + (f"?{parts.query}" if parts.query else ""),
-            )
-        if not url.startswith("/"):
-            return _problem(HTTPStatus.BAD_REQUEST, "name a path or a URL: /-/objects?url=/blog/a")
-        try:
-            found = await self._observed.look(url, host.lower())
-        except UnicodeEncodeError:
-            return _problem(HTTPStatus.BAD_REQUEST, f'"{host}" is no host')
-        return _json({"url": url, "objects": found})
-
     async def _explain(self, request: web.Request) -> web.Response:
         if not self._loopback:
-            return _problem(HTTPStatus.FORBIDDEN, "what is stored is shown on loopback only")
+            text = "what is stored is told over a loopback address only"
+            return _problem(HTTPStatus.FORBIDDEN, text)
         try:
             return _json(await self._observed.explain(question(request.query.items())))
         except BadQuestion as error:

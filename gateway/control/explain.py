@@ -6,7 +6,7 @@ decides about storing. What lies in a running gateway is for its workers to say,
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from gateway.config import rehearsal
@@ -113,6 +113,8 @@ class Explanation:
     """What the origin says without effect; None when all of it has one."""
     helpless: bool
     """Whether it isn't stored and no change of the rules alone would help."""
+    cache_key: bytes = field(default=b"", repr=False)
+    """For asking a worker; it isn't shown."""
 
     def as_json(self) -> dict[str, Any]:
         """Return it as JSON values; the names are the contract of ``GET /-/explain``."""
@@ -223,6 +225,7 @@ def explain(snapshot: Snapshot, question: Question, places: Mapping[str, str]) -
         remedies=_remedies(snapshot, rehearsed, found, places),
         doubt=rehearsal.in_vain(rehearsed, answer),
         helpless=any(each.change is None for each in found),
+        cache_key=rehearsed.key or b"",
     )
 
 

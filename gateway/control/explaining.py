@@ -2,28 +2,39 @@
 
 ``GET /-/explain`` takes ``method``, ``target``, and as often as need be ``header``
 (``Name: value``), ``response`` (the same, of the origin's answer) and ``as`` (``org=a``), also
-``status``. The answer is the explanation under those rules, and what is stored for the URL, as
-``GET /-/objects`` tells it: docs/rules.md shows it.
+``status``. The answer is the explanation under those rules, and for each worker what lies under
+the cache key: docs/rules.md shows it.
 """
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+
+import msgspec
 
 from gateway.config.build import Examined, examine
 from gateway.config.rehearsal import identity
-from gateway.control.channel import Settings, Stored
+from gateway.control.channel import Settings, Variant
 from gateway.control.explain import Explanation, Question, explain
+from gateway.control.process import WorkerProcess
 from gateway.errors import ConfigurationError, RequestRefused
 from gateway.routing.identity import Identity
 
-Look = Callable[[str, str], Awaitable[list[Stored]]]
-"""Returns what the workers have stored for a target, of one host; of every host for ""."""
+_ANSWER_LIMIT = 1.0
 
 
 class BadQuestion(ValueError):
     """The request can't be explained; the text says what to send instead."""
+
+
+class StoredIn(msgspec.Struct, frozen=True):
+    """What one worker has stored."""
+
+    name: str
+    answered: bool
+    """False when it said nothing within a second."""
+    variants: list[Variant]
 
 
 def question(pairs: Iterable[tuple[str, str]]) -> Question:
@@ -83,8 +94,10 @@ class Explainer:
         self._settings: Settings | None = None
         self._examined: Examined | None = None
 
-    async def answer(self, asked: Question, settings: Settings, look: Look) -> dict[str, object]:
-        """Return what ``GET /-/explain`` tells; *look* asks the workers.
+    async def answer(
+        self, asked: Question, settings: Settings, workers: Iterable[WorkerProcess]
+    ) -> dict[str, object]:
+        """Return what ``GET /-/explain`` tells.
 
         Raises BadQuestion for a request that would be refused, whatever the rules say.
         """
@@ -100,9 +113,15 @@ class Explainer:
             )
             self._settings = settings
         explanation = _explained(self._examined, asked)
-        named = any(name.lower() == "host" for name, _ in asked.fields)
-        stored = await look(asked.target, explanation.host if named else "")
-        return {"explanation": explanation.as_json(), "objects": stored}
+        stored = []
+        if explanation.cache_key:
+            stored = await asyncio.gather(
+                *(_peeked(worker, explanation.cache_key) for worker in workers)
+            )
+        return {
+            "explanation": explanation.as_json(),
+            "workers": sorted(stored, key=lambda each: each.name),
+        }
 
 
 def _explained(examined: Examined, asked: Question) -> Explanation:
@@ -116,3 +135,8 @@ def _explained(examined: Examined, asked: Question) -> Explanation:
         return explain(examined.snapshot, asked, places)
     except RequestRefused as error:
         raise BadQuestion(f"the request would be refused: {error}") from error
+
+
+async def _peeked(worker: WorkerProcess, key: bytes) -> StoredIn:
+    variants = await worker.peek(key, _ANSWER_LIMIT)
+    return StoredIn(worker.name, variants is not None, variants or [])

@@ -377,6 +377,8 @@ async def test_what_a_running_gateway_has_stored_is_told(tmp_path: Path) -> None
             out, _ = await process.communicate()
 
     running = json.loads(out)["running"]
-    found = [(each["status"], each["bytes"], each["nominated"]) for each in running["objects"]]
+    found = [each for worker in running["workers"] for each in worker["variants"]]
     assert running["explanation"]["route"]["name"] == "pages"
-    assert found == [(200, 5, {"accept": "text/html"})]
+    assert [(each["status"], each["bytes"], each["vary"]) for each in found] == [
+        (200, 5, {"accept": "text/html"})
+    ]

@@ -9,7 +9,6 @@ from aiohttp import ClientSession
 
 from gateway.control import addresses, totals
 from gateway.control.admin import Admin, Readiness, Stage
-from gateway.control.channel import Stored
 from gateway.control.explain import Question
 from gateway.control.metrics import Facts
 from gateway.control.purging import Receipt, WorkerReceipt
@@ -27,7 +26,6 @@ class Standing:
         self.refusal: str | None = None
         self.purged: list[Purge] = []
         self.hears = True
-        self.looked_for = ("", "")
 
     def readiness(self) -> Readiness:
         ready = self.stage is Stage.SERVING
@@ -44,17 +42,13 @@ class Standing:
             raise ConfigurationError(self.refusal)
         return True
 
+    async def explain(self, question: Question) -> dict[str, object]:
+        return {"asked": [question.method, question.target, list(question.fields)]}
+
     async def purge(self, purges: list[Purge]) -> Receipt:
         self.purged += purges
         receipts = [WorkerReceipt("worker 1", applied=self.hears, ms=1.0)]
         return Receipt(self.hears, len(purges), purges[0].mode, receipts, 1.0)
-
-    async def explain(self, question: Question) -> dict[str, object]:
-        return {"asked": [question.method, question.target, list(question.fields)]}
-
-    async def look(self, target: str, host: str) -> list[Stored]:
-        self.looked_for = (target, host)
-        return []
 
 
 @pytest.fixture
@@ -102,7 +96,7 @@ async def test_the_index_names_every_page(url: str) -> None:
 
     assert status == 200
     assert headers["Content-Type"].startswith("application/json")
-    named = {"healthz", "readyz", "metrics", "-/reload", "-/purge", "-/objects?url=", "-/explain"}
+    named = {"healthz", "readyz", "metrics", "-/reload", "-/purge", "-/explain"}
     assert set(msgspec.json.decode(body)["pages"]) == named
 
 
