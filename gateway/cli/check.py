@@ -36,20 +36,6 @@ def add_file_argument(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_rules_argument(parser: argparse.ArgumentParser) -> None:
-    """Declare which file is read, for commands whose arguments are something else."""
-    parser.add_argument(
-        "--rules",
-        type=Path,
-        default=Path("rules.yaml"),
-        metavar="FILE",
-        help="the rules file (default: rules.yaml)",
-    )
-    parser.add_argument(
-        "--origin", metavar="URL", help="explain as `gateway serve --origin URL` would read it"
-    )
-
-
 def run(args: argparse.Namespace) -> int:
     """Check; return 1 when the file can't be used."""
     examined = examine(args.file, os.environ, args.origin)

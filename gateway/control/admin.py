@@ -12,14 +12,14 @@ from datetime import datetime
 from enum import StrEnum
 from http import HTTPStatus
 from typing import Protocol
-from urllib.parse import urlsplit
 
 import msgspec
 from aiohttp import web
 
 from gateway.control import metrics
 from gateway.control.addresses import Address
-from gateway.control.channel import Stored
+from gateway.control.explain import Question
+from gateway.control.explaining import BadQuestion, question
 from gateway.control.purging import BadPurge, PurgeRequest, Receipt, described, purges
 from gateway.errors import ConfigurationError
 from gateway.storage.purges import Purge
@@ -77,11 +77,14 @@ class Observed(Protocol):
         Raises ConfigurationError when it can't be used.
         """
 
+    async def explain(self, question: Question) -> dict[str, object]:
+        """Say why a request is answered as it is, and what is stored for it.
+
+        Raises BadQuestion for a request that would be refused.
+        """
+
     async def purge(self, purges: list[Purge]) -> Receipt:
         """Let every worker know of *purges*; return who said that it does."""
-
-    async def look(self, target: str, host: str) -> list[Stored]:
-        """Return what the workers have stored for *target*; of every host without *host*."""
 
 
 class _Pages(msgspec.Struct, frozen=True):
@@ -93,8 +96,8 @@ class _Pages(msgspec.Struct, frozen=True):
     purge: str = msgspec.field(
         name="-/purge", default="POST purges what its JSON body names, and answers with a receipt"
     )
-    objects: str = msgspec.field(
-        name="-/objects?url=", default="what is stored for a URL now, in every variant"
+    explain: str = msgspec.field(
+        name="-/explain", default="why ?method=GET&target=/path is answered as it is"
     )
     metrics: str = "counts for Prometheus, summed over the workers"
 
@@ -118,7 +121,7 @@ class Admin:
         application.router.add_get("/metrics", self._metrics)
         application.router.add_post("/-/reload", self._reload)
         application.router.add_post("/-/purge", self._purge)
-        application.router.add_get("/-/objects", self._objects)
+        application.router.add_get("/-/explain", self._explain)
         self._runner = web.AppRunner(application, access_log=None, handle_signals=False)
 
     async def start(self, listening: socket.socket) -> None:
@@ -197,23 +200,16 @@ class Admin:
         _log.info("purged: %s", "; ".join(map(described, named)))
         return _json(receipt, HTTPStatus.OK if receipt.applied else HTTPStatus.ACCEPTED)
 
-    async def _objects(self, request: web.Request) -> web.Response:
+    async def _explain(self, request: web.Request) -> web.Response:
         if not self._loopback:
-            return _problem(HTTPStatus.FORBIDDEN, "what is stored is shown on loopback only")
-        url, host = request.query.get("url", ""), request.query.get("host", "")
-        if "://" in url:
-            parts = urlsplit(url)
-            host, url = (
-                parts.netloc,
-                (parts.path or "/") + (f"?{parts.query}" if parts.query else ""),
-            )
-        if not url.startswith("/"):
-            return _problem(HTTPStatus.BAD_REQUEST, "name a path or a URL: /-/objects?url=/blog/a")
+            text = "what is stored is told over a loopback address only"
+            return _problem(HTTPStatus.FORBIDDEN, text)
         try:
-            found = await self._observed.look(url, host.lower())
-        except UnicodeEncodeError:
-            return _problem(HTTPStatus.BAD_REQUEST, f'"{host}" is no host')
-        return _json({"url": url, "objects": found})
+            return _json(await self._observed.explain(question(request.query.items())))
+        except BadQuestion as error:
+            return _problem(HTTPStatus.BAD_REQUEST, str(error))
+        except ConfigurationError as error:
+            return _problem(HTTPStatus.SERVICE_UNAVAILABLE, str(error))
 
     async def _reload(self, request: web.Request) -> web.Response:
         refusal = self._turned_away(request)

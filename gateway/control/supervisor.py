@@ -19,12 +19,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-import msgspec
-
 from gateway.background import Background
 from gateway.control import addresses, totals
 from gateway.control.admin import Admin, Readiness, Stage, WorkerStatus
-from gateway.control.channel import Settings, Stored
+from gateway.control.channel import Settings
+from gateway.control.explain import Question
+from gateway.control.explaining import Explainer
 from gateway.control.metrics import Facts
 from gateway.control.process import State, WorkerProcess
 from gateway.control.purging import Receipt, tell
@@ -44,7 +44,6 @@ _ANSWER_LIMIT = 1.0
 _POLL_INTERVAL = 1.0
 """What a killed worker counted since the last poll is lost; never more than this."""
 _RELOAD_LIMIT = 30.0
-_LOOK_LIMIT = 5.0
 _DRAIN_GRACE = 5.0
 """What a worker gets beyond its drain limit before it is killed."""
 
@@ -77,6 +76,7 @@ class Supervisor:
         self._past = totals.nothing()
         self._purges = Purges()
         """What was purged since the start, for workers that begin later."""
+        self._explainer = Explainer()
         self._stop = asyncio.Event()
         self._at_once = asyncio.Event()
 
@@ -195,17 +195,9 @@ class Supervisor:
         self._note(purges)
         return await tell(list(self._present), purges)
 
-    async def look(self, target: str, host: str) -> list[Stored]:
-        """Return what the workers have stored for *target*; of every host without *host*."""
-        workers = list(self._present)
-        found = await asyncio.gather(
-            *(worker.look(target, host, _LOOK_LIMIT) for worker in workers)
-        )
-        return [
-            msgspec.structs.replace(each, worker=worker.name)
-            for worker, objects in zip(workers, found, strict=True)
-            for each in objects
-        ]
+    async def explain(self, question: Question) -> dict[str, object]:
+        """Explain *question* under the rules in force, with what the workers have stored."""
+        return await self._explainer.answer(question, self.settings, list(self._present))
 
     def _spread(self, teller: WorkerProcess, purges: list[Purge]) -> None:
         """Let the others know of what *teller* noted first."""

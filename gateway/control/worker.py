@@ -24,8 +24,9 @@ from gateway.control.channel import (
     Channel,
     Drain,
     Failed,
-    Look,
     Message,
+    Peek,
+    Peeked,
     Purged,
     PurgeNow,
     Ready,
@@ -33,11 +34,10 @@ from gateway.control.channel import (
     Reloaded,
     Reopen,
     Retiring,
-    Seen,
     Settings,
     Spread,
-    Stored,
     Told,
+    Variant,
 )
 from gateway.counters import Counters, Reading
 from gateway.errors import ConfigurationError
@@ -58,11 +58,11 @@ class DataPlane(Protocol):
     def purge(self, purges: list[Purge]) -> None:
         """Use nothing any more that *purges*, which began elsewhere, forbid."""
 
+    def stored(self, key: bytes) -> list[Variant]:
+        """Return what is stored under the cache key *key*, newest first."""
+
     def remember(self, purged: list[tuple[Purge, float]]) -> None:
         """Note what was purged before we began, and when (epoch seconds)."""
-
-    async def look(self, target: bytes, host: bytes) -> list[Stored]:
-        """Return what is stored for *target*, in every variant; of every host without *host*."""
 
     def announce_to(self, tell: Callable[[list[Purge]], None]) -> None:
         """Call *tell* with each purge that begins here, for the others to hear."""
@@ -153,9 +153,6 @@ class _Serving:
         while (message := await self._channel.receive()) is not None:
             if isinstance(message, Reload):
                 await self._reload(message.settings)
-            elif isinstance(message, Look):
-                target, host = message.target.encode("utf-8"), message.host.encode("latin-1")
-                self._channel.send(Seen(message.number, await self._plane.look(target, host)))
             else:
                 self._obey(message)
         if not self._stop.is_set():
@@ -185,6 +182,8 @@ class _Serving:
                 self._plane.purge(purges)
                 if number:
                     self._channel.send(Purged(number))
+            case Peek(number, key):
+                self._channel.send(Peeked(number, self._plane.stored(key)))
             case Reopen():
                 if self._access_log is not None:
                     self._access_log.reopen()

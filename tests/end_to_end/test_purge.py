@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from tests.doubles.origin import Heard, ScriptedOrigin, Wire, ok
-from tests.doubles.serving import PATIENCE, Serving, accepting_again, get
+from tests.doubles.serving import PATIENCE, Serving, accepting_again
 from tests.end_to_end.real import connect, gateway_process
 
 RULES = """\
@@ -99,23 +99,6 @@ async def test_a_worker_that_takes_anothers_place_begins_after_a_purge(tmp_path:
 
         status, out, _ = await purge(gateway, "--url", "/a", "--wait")
         assert (status, "purged (soft)" in out) == (0, True)
-
-
-async def test_what_is_stored_for_a_url_is_shown(tmp_path: Path) -> None:
-    origin = counting()
-    async with origin, gateway_process(tmp_path, origin, workers=2, rules_text=RULES) as gateway:
-        await filled(gateway)
-        found = json.loads((await get(gateway.admin, "/-/objects?url=/a")).body)
-        elsewhere = json.loads((await get(gateway.admin, "/-/objects?url=/b")).body)
-
-    assert [each["worker"] for each in sorted(found["objects"], key=lambda o: o["worker"])] == [
-        "worker 1",
-        "worker 2",
-    ]
-    first = found["objects"][0]
-    assert (first["route"], first["scope"], first["fresh"]) == ("pages", "public", True)
-    assert first["groups"] == ["posts"]
-    assert elsewhere["objects"] == []
 
 
 async def test_what_cannot_be_purged_is_told_and_why(tmp_path: Path) -> None:
