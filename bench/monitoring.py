@@ -4,12 +4,12 @@ Rounds of both take turns in one run, so that what else the machine does falls o
 """
 
 import argparse
-import asyncio
-import statistics
 import sys
 import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
+
+import uvloop
 
 from upstream.embedded import EmbeddedPostgres
 from upstream.monitoring.monitor import Monitor, Thresholds
@@ -31,12 +31,12 @@ async def _round(pool: Pool, rows: int, count: int) -> float:
 
 
 async def measure(postgres: EmbeddedPostgres, rounds: int, count: int) -> tuple[float, float]:
-    """Return the medians of a query without and with a monitor, in seconds."""
+    """Return the best rounds of a query without and with a monitor, in seconds."""
     monitor = Monitor(Thresholds(warning=10.0, slow=20.0, summary=0.0))
     plain = await Pool.open(postgres.address, _SETTINGS)
     watched = await Pool.open(postgres.address, _SETTINGS, monitor.heard)
     rows = 1000
-    while await _round(plain, rows, 50) < 0.001:
+    while min([await _round(plain, rows, 50) for _ in range(5)]) < 0.001:
         rows = int(rows * 1.2)
     times: tuple[list[float], list[float]] = ([], [])
     for _ in range(rounds):
@@ -44,7 +44,8 @@ async def measure(postgres: EmbeddedPostgres, rounds: int, count: int) -> tuple[
         times[1].append(await _round(watched, rows, count))
     await plain.close()
     await watched.close()
-    return statistics.median(times[0]), statistics.median(times[1])
+    # What else the machine does makes rounds slower, never faster.
+    return min(times[0]), min(times[1])
 
 
 def main() -> int:
@@ -57,7 +58,7 @@ def main() -> int:
         TemporaryDirectory(prefix="hub-bench-") as folder,
         EmbeddedPostgres(Path(folder) / "data") as postgres,
     ):
-        without, heard = asyncio.run(measure(postgres, options.rounds, options.queries))
+        without, heard = uvloop.run(measure(postgres, options.rounds, options.queries))
     cost = heard / without - 1
     print(
         f"a query: {without * 1e6:.0f} us without a monitor, {heard * 1e6:.0f} us with one:"

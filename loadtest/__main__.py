@@ -69,6 +69,9 @@ def _parser() -> argparse.ArgumentParser:
     aims = commands.add_parser("slo", help="answer the success table from a run")
     aims.add_argument("run", type=Path, nargs="?", help="default: the newest of the dashboard")
     aims.add_argument("--strict", action="store_true", help="what wasn't measured counts as failed")
+    aims.add_argument(
+        "--crowd", type=Path, default=slo.CROWD_FILE, help="the result of `make load-100k`"
+    )
     aims.set_defaults(act=_slo)
 
     profiles = commands.add_parser("profiles", help="show what each profile comes to")
@@ -108,15 +111,17 @@ def _run(options: argparse.Namespace, console: Console) -> int:
         console.print(report.text(result), markup=False)
         console.print(f"report: {folder / 'report.html'}\n", markup=False)
         if test == "dashboard":
-            console.print(slo.text(slo.goals(result, slo.last_crowd())) + "\n", markup=False)
+            console.print(
+                slo.text(slo.goals(result, slo.read_crowd(slo.CROWD_FILE))) + "\n", markup=False
+            )
         failed = failed or not result.passed
     return MISSED if failed else 0
 
 
 def _compare(options: argparse.Namespace, console: Console) -> int:
     before, after = record.read(options.before), record.read(options.after)
-    if caution := compare.caution(before, after):
-        console.print(f"caution: {caution}\n", markup=False)
+    for caution in compare.cautions(before, after):
+        console.print(f"caution: {caution}", markup=False)
     rows = compare.differences(before, after, options.limit)
     console.print(compare.text(rows), markup=False)
     return MISSED if any(row.worse for row in rows) else 0
@@ -133,7 +138,7 @@ def _report(options: argparse.Namespace, console: Console) -> int:
 
 def _slo(options: argparse.Namespace, console: Console) -> int:
     run = record.read(options.run) if options.run else _newest()
-    rows = slo.goals(run, slo.last_crowd())
+    rows = slo.goals(run, slo.read_crowd(options.crowd))
     console.print(f"{run.test}, {run.profile}, {run.started}\n", markup=False)
     console.print(slo.text(rows), markup=False)
     bad = {slo.Verdict.FAIL, slo.Verdict.UNKNOWN} if options.strict else {slo.Verdict.FAIL}

@@ -9,12 +9,14 @@ from dataclasses import dataclass
 import psutil
 from prometheus_client.parser import text_string_to_metric_families
 
-from loadtest.record import GatewayReading
+from loadtest.record import GatewayReading, SlowestQuery
 
 PUBLIC_ROUTES = frozenset({"static", "marketing", "docs"})
 """Routes of the shipped rules that a CDN keeps as well."""
 _CACHED = frozenset({"HIT", "STALE", "UPDATING"})
 _TIMEOUT = 10.0
+_OFTEN = 20
+"""A query that ran less often has no percentile worth the name."""
 
 Labels = tuple[tuple[str, str], ...]
 
@@ -107,6 +109,29 @@ def gateway(before: Reading, after: Reading, process: psutil.Process | None) -> 
         ),
         resident_bytes=resident_bytes(process) if process else None,
         cpu_seconds=cpu_seconds(process) if process else None,
+    )
+
+
+def slowest_query(before: Reading, after: Reading) -> SlowestQuery | None:
+    """Return the query of the hub with the highest P95; None when none ran often.
+
+    The hub tells percentiles for each query. All queries together can't be slower than this.
+    """
+    ran = {
+        dict(labels).get("query", ""): round(value)
+        for (name, labels), value in after.since(before).samples.items()
+        if name == "hub_db_query_seconds_count" and value >= _OFTEN
+    }
+    return max(
+        (
+            SlowestQuery(query, value * 1000, ran[query])
+            for (name, labels), value in after.samples.items()
+            if name == "hub_db_query_quantile_seconds"
+            and dict(labels).get("quantile") == "0.95"
+            and (query := dict(labels).get("query", "")) in ran
+        ),
+        key=lambda each: each.p95_ms,
+        default=None,
     )
 
 

@@ -96,6 +96,16 @@ class GatewayReading(msgspec.Struct, frozen=True):
     cpu_seconds: float | None
 
 
+class SlowestQuery(msgspec.Struct, frozen=True):
+    """Of the hub's queries that ran often during the run, the one with the highest P95."""
+
+    name: str
+    p95_ms: float
+    """Since the hub's start."""
+    count: int
+    """How often it ran during the run."""
+
+
 class Delivery(msgspec.Struct, frozen=True):
     """What answers weigh, measured by asking after the run."""
 
@@ -126,6 +136,8 @@ class Run(msgspec.Struct, frozen=True):
     """UTC, in ISO 8601."""
     seconds: float
     machine: str
+    load: float
+    """The load average of the machine before anything was started: what else was going on."""
     peak: int
     """The highest number of users at once, or of requests a second, as `unit` says."""
     unit: str
@@ -147,8 +159,8 @@ class Run(msgspec.Struct, frozen=True):
     gateway: GatewayReading | None = None
     """None when its admin port wasn't reachable."""
     delivery: Delivery | None = None
-    database_p95_ms: float | None = None
-    """None when the hub doesn't tell."""
+    slowest_query: SlowestQuery | None = None
+    """None when the hub's metrics weren't reachable."""
 
     @property
     def rps(self) -> float:

@@ -21,8 +21,6 @@ from loadtest.place import STATE, Place, started
 from loadtest.record import Run
 from loadtest.summary import verdicts
 
-_DATABASE_P95 = ("hub_db_query_seconds", "hub_query_seconds", "hub_database_query_seconds")
-
 
 @dataclass(frozen=True, slots=True)
 class Wish:
@@ -52,6 +50,7 @@ def run(wish: Wish, console: Console) -> tuple[Run, Path]:
     chosen = everything.profile(wish.test, wish.profile)
     version = engine.version(wish.tool)
     stamp = datetime.now(UTC)
+    load = os.getloadavg()[0]
     folder = wish.out or STATE / f"{wish.test}-{wish.profile}-{stamp:%Y%m%d-%H%M%S}"
     folder.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
@@ -84,12 +83,15 @@ def run(wish: Wish, console: Console) -> tuple[Run, Path]:
             started=stamp.isoformat(timespec="seconds"),
             seconds=collection.seconds,
             machine=machine(),
+            load=round(load, 2),
             peak=round(chosen.peak * wish.scale),
             unit=everything.test(wish.test).unit,
             **_measured(collection, summary),
             gateway=(readings.gateway(before, after, place.gateway) if before and after else None),
             delivery=_delivery(place, console),
-            database_p95_ms=_database_p95(hub_before, hub_after),
+            slowest_query=(
+                readings.slowest_query(hub_before, hub_after) if hub_before and hub_after else None
+            ),
         )
     record.write(result, folder)
     (folder / "report.html").write_text(report.page(result))
@@ -148,18 +150,6 @@ def _metrics(address: str | None) -> readings.Reading | None:
         return None
 
 
-def _database_p95(before: readings.Reading | None, after: readings.Reading | None) -> float | None:
-    """Return the 95th percentile of the hub's queries in milliseconds; None when it isn't told."""
-    if before is None or after is None:
-        return None
-    grown = after.since(before)
-    for name in _DATABASE_P95:
-        seconds = grown.quantile(name, 0.95)
-        if seconds is not None:
-            return seconds * 1000
-    return None
-
-
 def _delivery(place: Place, console: Console) -> record.Delivery | None:
     try:
         return delivery.measure(place.base)
@@ -173,6 +163,7 @@ class _Display:
 
     def __init__(self, console: Console, title: str, seconds: float, source: Collection) -> None:
         self._source = source
+        self._seconds = seconds
         self._begun = 0.0
         self._shown = 0.0
         self._progress = Progress(
@@ -191,7 +182,7 @@ class _Display:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._progress.update(self._task, figures="done")
+        self._progress.update(self._task, completed=self._seconds, figures="done")
         self._progress.stop()
 
     def tick(self) -> None:

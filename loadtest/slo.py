@@ -6,6 +6,7 @@ look instead, and only `--strict` counts it as failed.
 
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 
 import msgspec
 
@@ -92,11 +93,11 @@ def _below(name: str, run: Run, percentile: str, limit_ms: float) -> Goal:
 
 def _database(run: Run) -> Goal:
     name, target = "database query P95", "< 100 ms"
-    if run.database_p95_ms is not None:
-        verdict = Verdict.PASS if run.database_p95_ms < 100 else Verdict.FAIL
-        return Goal(
-            name, target, f"{run.database_p95_ms:.1f} ms", verdict, "by the hub's own metrics"
-        )
+    slowest = run.slowest_query
+    if slowest is not None:
+        verdict = Verdict.PASS if slowest.p95_ms < 100 else Verdict.FAIL
+        how = f"of the slowest query, {slowest.name}, by the hub's metrics"
+        return Goal(name, target, f"{slowest.p95_ms:.1f} ms", verdict, how)
     bound = run.gateway.origin_p95_ms if run.gateway else None
     if bound is not None and bound < 100:
         # An answer of the hub contains its queries: they can't have taken longer.
@@ -125,7 +126,8 @@ def _capacity(run: Run, crowd: CrowdResult | None) -> Goal:
             target,
             f"{crowd.held:,}",
             Verdict.PASS if well else Verdict.FAIL,
-            f"connected at once, P95 {crowd.p95_ms:.1f} ms, by the last `make load-100k`",
+            f"connected at once, P95 {crowd.p95_ms:.1f} ms, "
+            f"{crowd.errors / max(1, crowd.requests):.2%} errors, by the last `make load-100k`",
         )
     if run.unit == "users" and run.peak >= 100_000:
         verdict = Verdict.PASS if run.passed else Verdict.FAIL
@@ -160,10 +162,10 @@ def _images(run: Run) -> Goal:
     return Goal(name, target, ", ".join(types), Verdict.PASS if well else Verdict.FAIL, how)
 
 
-def last_crowd() -> CrowdResult | None:
-    """Return what `make load-100k` measured last on this machine; None when it never ran."""
+def read_crowd(file: Path) -> CrowdResult | None:
+    """Return what `make load-100k` left in *file*; None when it never ran here."""
     try:
-        return msgspec.json.decode(CROWD_FILE.read_bytes(), type=CrowdResult)
+        return msgspec.json.decode(file.read_bytes(), type=CrowdResult)
     except (OSError, msgspec.MsgspecError):
         return None
 

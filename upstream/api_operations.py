@@ -4,7 +4,16 @@ from http import HTTPStatus
 from typing import Any, Literal
 
 from upstream import api_rows as rows
-from upstream.handlers import auth, live, mutations, organizations, procedures, projects, stripe
+from upstream.handlers import (
+    auth,
+    live,
+    mutations,
+    organizations,
+    people,
+    procedures,
+    projects,
+    stripe,
+)
 from upstream.openapi import Operation, Procedure
 from upstream.pagination import PageRequest
 
@@ -98,6 +107,30 @@ OPERATIONS = (
         "session",
         body=auth.SwitchInput,
         fails=(403, 404),
+    ),
+    Operation(
+        "GET",
+        "/api/auth/activity",
+        "activity",
+        "The caller's sessions, and what they did last",
+        rows.Activity,
+    ),
+    Operation(
+        "GET",
+        "/api/members",
+        "listMembers",
+        "The people of the organization",
+        rows.Members,
+        query=people.MembersQuery,
+    ),
+    Operation(
+        "GET",
+        "/api/audit",
+        "listAudit",
+        "What was done in the organization",
+        rows.AuditEntries,
+        query=people.AuditQuery,
+        fails=(403,),
     ),
     Operation("GET", "/api/auth/api-keys", "listKeys", "The caller's API keys", rows.ApiKeys),
     Operation(

@@ -107,6 +107,73 @@ class ApiKeys(msgspec.Struct):
     data: list[ApiKey]
 
 
+class ApiKeyOfOrganization(ApiKey, kw_only=True):
+    """An API key that works, and whose it is."""
+
+    user_id: int
+
+
+class OwnSession(_Row):
+    """A place where the caller is logged in."""
+
+    id: int
+    user_agent: str
+    created_at: datetime
+    expires_at: datetime
+
+
+class Deed(_Row):
+    """Something that the caller did."""
+
+    id: int
+    org_id: int
+    action: str
+    target: str
+    created_at: datetime
+
+
+class Activity(_Row):
+    """The caller's sessions and last deeds; for admins, the keys of the organization too."""
+
+    sessions: list[OwnSession]
+    recent: list[Deed]
+    api_keys_of_organization: list[ApiKeyOfOrganization]
+
+
+class Member(_Row):
+    """Somebody whose home the organization is."""
+
+    id: int
+    name: str
+    email: str
+    active: bool
+
+
+class Members(msgspec.Struct):
+    """A part of the list."""
+
+    data: list[Member]
+    pagination: Pagination
+
+
+class AuditEntry(_Row):
+    """Something that was done in the organization."""
+
+    id: int
+    user_id: int | None
+    action: str
+    severity: Literal["INFO", "WARNING", "ERROR", "CRITICAL"]
+    target: str
+    created_at: datetime
+
+
+class AuditEntries(msgspec.Struct):
+    """A part of the log, the newest first."""
+
+    data: list[AuditEntry]
+    pagination: Pagination
+
+
 class RevokedKey(msgspec.Struct):
     """A key that is worthless now."""
 

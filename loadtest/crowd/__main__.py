@@ -26,7 +26,7 @@ from loadtest.slo import CROWD_FILE
 SPARE_FILES = 2000
 """What a process needs beside its users: chance spreads them over the gateway's workers, and each
 worker has connections to the hub."""
-_RATE_CONNECTIONS = 512
+_RATE_CONNECTIONS = 2000
 
 
 def main() -> int:

@@ -1,5 +1,7 @@
 """Starts the processes of a crowd, tells them what to do, adds up what they report."""
 
+import math
+import os
 import subprocess
 import sys
 import threading
@@ -29,6 +31,7 @@ from loadtest.run import machine
 A_SOURCE = 5_000
 """Connections from one address. Linux has some 28,000 ports for them, but takes every second one
 first, and searches them one by one: near 14,000 a connection costs the kernel milliseconds."""
+_SETTLE, _PATIENCE = 5.0, 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +54,7 @@ class Plan:
     @property
     def seconds(self) -> float:
         """How long it will take, about."""
-        return self.ramp + 5 + self.hold
+        return self.ramp + _SETTLE + self.hold
 
 
 class Conduct:
@@ -63,10 +66,12 @@ class Conduct:
         self._seconds: list[tuple[int, int, Second]] = []
         """Process, its second, what happened."""
         self._lock = threading.Lock()
+        self._listeners: list[threading.Thread] = []
 
     def run(self) -> Result:
         """Carry out the plan; RunError when it can't be."""
         begun = datetime.now(UTC)
+        load = os.getloadavg()[0]
         with ExitStack() as stack:
             place = self._place(stack)
             people = {
@@ -81,7 +86,7 @@ class Conduct:
                 _sibling(place.gateway),
             )
             measured = self._follow(clients, parties, place)
-        return self._result(begun, before, measured)
+        return self._result(begun, load, before, measured)
 
     def _place(self, stack: ExitStack) -> Place:
         plan = self._plan
@@ -111,7 +116,9 @@ class Conduct:
                 assert client.stdin is not None
                 client.stdin.write(msgspec.json.encode(self._orders(number, place, people)) + b"\n")
                 client.stdin.flush()
-                threading.Thread(target=self._hear, args=(number, client), daemon=True).start()
+                listener = threading.Thread(target=self._hear, args=(number, client), daemon=True)
+                listener.start()
+                self._listeners.append(listener)
             yield clients
         finally:
             for client in clients:
@@ -133,6 +140,8 @@ class Conduct:
             users=mine,
             live=share(plan.live, plan.processes, number),
             ramp=plan.ramp,
+            settle=_SETTLE,
+            patience=_PATIENCE,
             hold=plan.hold,
             think=plan.think,
             rate=plan.rate / plan.processes,
@@ -170,8 +179,8 @@ class Conduct:
                 measuring = bool(latest) and all(second.measured for second in latest)
                 if measuring and not measured.since:
                     measured.begin(parties, _reading(place))
-                if measured.since and all(client.poll() is None for client in clients):
-                    measured.look(parties, _reading(place))
+                if measured.since and measured.lasted < plan.hold - 2:
+                    measured.look(parties, place)
                 progress.update(
                     task,
                     completed=time.monotonic() - begun,
@@ -182,6 +191,9 @@ class Conduct:
                         f"errors {sum(sum(second.errors.values()) for second in latest):,}"
                     ),
                 )
+        for listener in self._listeners:
+            # Their last lines may still be in the pipe.
+            listener.join()
         failed = [client.returncode for client in clients if client.returncode]
         if failed or not measured.since:
             raise RunError(f"a process of the client ended early, with status {failed}")
@@ -192,7 +204,7 @@ class Conduct:
             newest = {number: second for number, _, second in self._seconds}
         return list(newest.values())
 
-    def _result(self, begun: datetime, before: int, measured: "_Measured") -> Result:
+    def _result(self, begun: datetime, load: float, before: int, measured: "_Measured") -> Result:
         plan = self._plan
         during = [each for each in self._seconds if each[2].measured]
         whole = add_up([second for _, _, second in during])
@@ -209,10 +221,12 @@ class Conduct:
             listening[number].append(second.listening)
             slow.update(second.slow)
             together[at].append(second)
-        series = [add_up(together[at]) for at in sorted(together)]
+        # The last of them is what was left when the time was over.
+        series = [add_up(together[at]) for at in sorted(together)][: math.ceil(plan.hold)]
         return Result(
             machine=machine(),
             started=begun.isoformat(timespec="seconds"),
+            load=round(load, 2),
             users=plan.users,
             held=sum(min(each) for each in held.values()),
             listening=sum(min(each) for each in listening.values()),
@@ -225,7 +239,10 @@ class Conduct:
             kinds=dict(kinds.most_common()),
             kinds_before=dict(before_that.most_common()),
             slow=dict(slow.most_common()),
-            series=tuple((each.count, round(each.percentile(95), 1)) for each in series),
+            series=tuple(
+                (each.count, round(each.percentile(95), 1), round(each.percentile(99), 1))
+                for each in series
+            ),
             behind=max((second.behind for _, _, second in during), default=0),
             p50_ms=round(whole.percentile(50), 3),
             p95_ms=round(whole.percentile(95), 3),
@@ -254,6 +271,11 @@ class _Measured:
         self.kernel = 0
         self.available = 0
 
+    @property
+    def lasted(self) -> float:
+        """How long it has been since the beginning; at the end people leave."""
+        return time.monotonic() - self.since
+
     def begin(self, parties: costs.Parties, reading: readings.Reading | None) -> None:
         """Note where everything stands as the measurement begins."""
         self.since = time.monotonic()
@@ -261,7 +283,7 @@ class _Measured:
         self._first = reading
         self.available = costs.available_bytes()
 
-    def look(self, parties: costs.Parties, reading: readings.Reading | None) -> None:
+    def look(self, parties: costs.Parties, place: Place) -> None:
         """Note where everything stands now, at most once in five seconds."""
         now = time.monotonic()
         if now < self._last + 5:
@@ -272,7 +294,7 @@ class _Measured:
             # A client ended between our two looks at it; the last reading stands.
             return
         self._last, self._cpu_last, self._resident = now, cpu, resident
-        self._newest = reading or self._newest
+        self._newest = _reading(place) or self._newest
         self.kernel = max(self.kernel, costs.socket_bytes())
         self.available = min(self.available, costs.available_bytes())
 
@@ -281,7 +303,9 @@ class _Measured:
         seconds = max(self._last - self.since, 1e-9)
         return {
             name: costs.Cost(
-                resident, round((self._cpu_last[name] - self._cpu_first[name]) / seconds, 3)
+                # A process that ended in between takes its time with it.
+                resident,
+                max(0.0, round((self._cpu_last[name] - self._cpu_first[name]) / seconds, 3)),
             )
             for name, resident in self._resident.items()
         }

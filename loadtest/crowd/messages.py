@@ -22,8 +22,12 @@ class Orders(msgspec.Struct, frozen=True):
     """How many of them listen to events instead of asking."""
     ramp: float
     """Seconds in which they connect."""
+    settle: float
+    """Seconds between the end of the ramp and the measurement, once all are there."""
+    patience: float
+    """Seconds after the ramp until it begins without those who aren't connected."""
     hold: float
-    """Seconds that are measured, once all are there or the ramp is over."""
+    """Seconds that are measured."""
     think: float
     """The mean time between an answer and the next question; 0 asks by `rate` instead."""
     rate: float

@@ -7,6 +7,8 @@ import msgspec
 from loadtest.crowd.costs import Cost
 from loadtest.record import GatewayReading
 
+CALM_MS = 50.0
+"""The aim for the 99th percentile at a steady rate."""
 _MIB = 2**20
 
 
@@ -15,6 +17,8 @@ class Result(msgspec.Struct, frozen=True):
 
     machine: str
     started: str
+    load: float
+    """The load average of the machine before anything was started: what else was going on."""
     users: int
     """Wanted."""
     held: int
@@ -34,8 +38,8 @@ class Result(msgspec.Struct, frozen=True):
     """Those before the measurement, while people were still coming."""
     slow: dict[str, int]
     """Answers that took longer than half a second, by what was asked."""
-    series: tuple[tuple[int, float], ...]
-    """For each second the answers, and the 95th percentile of their times in milliseconds."""
+    series: tuple[tuple[int, float, float], ...]
+    """For each second the answers, and the 95th and 99th percentile of their times in ms."""
     behind: int
     """The most questions that were overdue at the end of a second."""
     p50_ms: float
@@ -83,6 +87,9 @@ def text(result: Result) -> str:
         lines.append(f"  errors while people were coming: {result.kinds_before}")
     if result.slow:
         lines.append(f"  over half a second: {result.slow}")
+    if result.rate:
+        calm = sum(p99 < CALM_MS for _, _, p99 in result.series)
+        lines.append(f"  P99 below {CALM_MS:.0f} ms in {calm} of {len(result.series)} seconds")
     if result.behind:
         lines.append(f"  overdue questions at the end of a second: up to {result.behind:,}")
     for name, cost in result.costs.items():
@@ -91,6 +98,8 @@ def text(result: Result) -> str:
             f"  {name:<17} {cost.resident_bytes / _MIB:8,.0f} MiB ({each:,.0f} bytes a user)   "
             f"{cost.cores:.2f} cores"
         )
+    if result.load > 0.5:
+        lines.append(f"  before it began the machine was busy already: load {result.load:.1f}")
     lines += [
         f"  {'sockets in kernel':<17} {result.kernel_bytes / _MIB:8,.0f} MiB",
         f"  {'whole system':<17} {result.system_bytes / _MIB:8,.0f} MiB more than before",

@@ -49,6 +49,7 @@ def run(
         started="2026-11-01T12:00:00+00:00",
         seconds=collection.seconds,
         machine="a machine",
+        load=0.0,
         peak=peak,
         unit="users",
         total=Times.of(total.times),

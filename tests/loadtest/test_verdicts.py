@@ -3,11 +3,12 @@
 import re
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from loadtest import compare, record, report, slo
 from loadtest.__main__ import main
-from loadtest.record import Delivery, Run
+from loadtest.record import Delivery, Run, SlowestQuery
 from loadtest.slo import CrowdResult, Goal, Verdict
 from tests.loadtest.runs import answer, gateway_reading, run, sample
 
@@ -78,6 +79,18 @@ def test_a_few_milliseconds_are_no_difference() -> None:
     still_quick = run([answer(3, second=place % 30) for place in range(600)])
 
     assert not any(each.worse for each in compare.differences(quick, still_quick))
+
+
+def test_runs_that_differ_in_more_than_their_time_are_compared_with_caution() -> None:
+    one = run(STEADY)
+    other = msgspec.structs.replace(one, engine="k6 1.8.1", scale=2.0, load=3.5)
+
+    assert compare.cautions(one, one) == []
+    assert compare.cautions(one, other) == [
+        "the scale differs: 1.0, 2.0",
+        "the engine differs: k9 0.1.0, k6 1.8.1",
+        "the machine was busy with more: load 0.0, 3.5",
+    ]
 
 
 def test_more_errors_and_fewer_hits_are_worse() -> None:
@@ -158,6 +171,19 @@ def test_a_slow_origin_proves_nothing_about_the_database() -> None:
     assert row(slo.goals(slow), "database query P95").verdict is Verdict.UNKNOWN
 
 
+@pytest.mark.parametrize(
+    ("p95_ms", "verdict"), [(30.0, Verdict.PASS), (130.0, Verdict.FAIL)], ids=["quick", "slow"]
+)
+def test_the_slowest_query_speaks_for_the_database(p95_ms: float, verdict: Verdict) -> None:
+    slowest = SlowestQuery("issues", p95_ms, 400)
+    told = msgspec.structs.replace(run(STEADY), slowest_query=slowest)
+
+    goal = row(slo.goals(told), "database query P95")
+
+    assert goal.verdict is verdict
+    assert "issues" in goal.how
+
+
 def test_slo_ends_with_99_when_an_aim_is_missed(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -165,5 +191,9 @@ def test_slo_ends_with_99_when_an_aim_is_missed(
         kept(tmp_path, name, run(STEADY, api_p95=p95)) for name, p95 in (("a", 20.0), ("b", 900.0))
     )
 
-    assert [main(["slo", good]), main(["slo", bad]), main(["slo", good, "--strict"])] == [0, 99, 99]
+    nowhere = ("--crowd", str(tmp_path / "never ran"))
+
+    statuses = [main(["slo", *which, *nowhere]) for which in ((good,), (bad,), (good, "--strict"))]
+
+    assert statuses == [0, 99, 99]
     assert "P95 API response time" in capsys.readouterr().out

@@ -19,13 +19,18 @@ from upstream.context import Hub
 
 SOURCES = sorted(Path(upstream.__path__[0]).rglob("*.py"))
 ASKING = {"fetch", "fetchrow", "fetchval", "execute", "executemany", "prepare", "cursor"}
-FIXED_TEXTS = {"ANALYZE", "SELECT 1"}
+FIXED_TEXTS = {
+    "VACUUM ANALYZE",
+    "SELECT 1",
+    "SET LOCAL plan_cache_mode = force_generic_plan",
+    "DEALLOCATE hub_explained",
+}
 FROM_OURSELVES = {
     ("migrate.py", "seed"),
     ("migrate.py", "statement"),
     ("migrate.py", "f'{verb} {quoted}'"),
-    ("pool.py", "f'EXPLAIN (GENERIC_PLAN) {sql}'"),
-    ("tools.py", "f'EXPLAIN (GENERIC_PLAN, VERBOSE) {query.sql}'"),
+    ("pool.py", "f'PREPARE hub_explained AS {sql}'"),
+    ("pool.py", "f'EXPLAIN (VERBOSE) EXECUTE hub_explained{values}'"),
 }
 """SQL of files that come with the hub, an index of its own by its quoted name, and the plan of
 a query's text, which is never run and has its values left out."""
@@ -59,6 +64,8 @@ def is_named(asked_for: ast.expr, file: Path) -> bool:
     if isinstance(asked_for, ast.Constant):
         return asked_for.value in FIXED_TEXTS
     text = ast.unparse(asked_for)
+    if (file.name, text) in {("pool.py", "query"), ("pool.py", "command")}:
+        return True  # handed on by the connection, as it came
     return (
         text.rpartition(".")[2].isupper()
         or text.endswith(".sql")

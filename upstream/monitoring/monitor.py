@@ -13,8 +13,6 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-import asyncpg
-
 from upstream import queries
 from upstream.monitoring.fingerprints import OTHER, Statement, statement
 from upstream.monitoring.statistics import Durations, QueryStatistics, rate
@@ -82,16 +80,11 @@ class Monitor:
         """Ask *plan* for the plans of slow queries."""
         self._plan = plan
 
-    def heard(self, record: asyncpg.connection.LoggedQuery) -> None:
-        """Count one query (called by asyncpg, in the context of who asked)."""
-        if unheard.get():
-            return
-        failure = record.exception
-        self.count(
-            record.query,
-            record.elapsed,
-            failed=failure is not None and not isinstance(failure, asyncio.CancelledError),
-        )
+    def heard(self, sql: str, seconds: float, failure: BaseException | None) -> None:
+        """Count one query of who asks now; one that nobody waited for hasn't failed."""
+        if not unheard.get():
+            failed = failure is not None and not isinstance(failure, asyncio.CancelledError)
+            self.count(sql, seconds, failed=failed)
 
     def count(self, sql: str, seconds: float, *, failed: bool) -> None:
         """Count one query that took *seconds*."""

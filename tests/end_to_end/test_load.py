@@ -1,4 +1,4 @@
-"""The smoke profiles of both scripts, run by k9 against what `make run` starts."""
+"""What load testers run: both scripts at their smallest on what `make run` starts, and a crowd."""
 
 import asyncio
 import json
@@ -6,12 +6,17 @@ import re
 import sys
 from pathlib import Path
 
+import msgspec
+
 from loadtest import record
+from loadtest.crowd.result import Result
 from loadtest.definition import definition, options_for
 from tests.upstream.world import directory
 
 LIMIT = 300.0
 """Seconds for everything on a busy machine, of which two times 15 are the tests themselves."""
+MOST_BUSY = 0.1
+"""The share of answers by which a hub that gets no processor may say that it is busy."""
 
 
 async def test_both_scripts_rehearse_what_make_run_starts() -> None:
@@ -37,11 +42,43 @@ async def test_both_scripts_rehearse_what_make_run_starts() -> None:
         the_reports_are_there(state / "out" / "dashboard")
         assert "P95 API response time" in text
         assert re.search(r"100% .*done", text)
+        await a_small_crowd_is_held(state)
+
+
+async def a_small_crowd_is_held(state: Path) -> None:
+    file = state / "crowd.json"
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "loadtest.crowd", "--users", "300", "--live", "0.1"),
+        *("--ramp", "3", "--hold", "6", "--think", "1"),
+        *("--state-dir", str(state / "state"), "--out", str(file)),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    async with asyncio.timeout(LIMIT):
+        output, _ = await process.communicate()
+
+    result = msgspec.json.decode(file.read_bytes(), type=Result)
+    assert process.returncode == (0 if result.well else 99), output.decode()
+    assert (result.held, result.listening) == (300, 30)
+    assert set(result.kinds) <= {"status 503", "status 504", "status 207"}
+    assert result.errors <= result.requests * MOST_BUSY
+    # 270 users that think for a second, during six.
+    assert result.requests > 600
+    assert 0 < result.cached < result.requests
+    assert {"client", "gateway", "hub and database"} == set(result.costs)
+    assert all(cost.resident_bytes > 2**20 for cost in result.costs.values())
+    assert result.gateway is not None
+    assert result.gateway.connections_open >= 300
+
+
+def nearly_all_was_answered(run: record.Run) -> None:
+    """On a machine that is busy with more, the hub may have to say so; nothing else may fail."""
+    assert {each.what for each in run.failures} <= {"status 503", "status 504"}
+    assert run.failed <= run.total.count * MOST_BUSY
 
 
 def the_dashboard_was_used(run: record.Run) -> None:
-    assert run.failures == ()
-    assert run.failed == 0
+    nearly_all_was_answered(run)
     endpoints = {each.name: each for each in run.endpoints}
     assert {"dashboard", "asset", "/api/organizations"} <= set(endpoints)
     together = endpoints["insight.getIssues+autopilot.getRuns+guardian.getTests"]
@@ -55,12 +92,14 @@ def the_dashboard_was_used(run: record.Run) -> None:
     # The gateway's word against ours; it also counts logins and what came after the end.
     assert run.gateway.requests >= run.total.count
     assert run.gateway.resident_bytes is not None
+    assert run.slowest_query is not None
+    assert run.slowest_query.p95_ms > 0
     assert run.delivery is not None
     assert run.delivery.plain_bytes > 10_000
 
 
 def the_api_was_stressed(run: record.Run) -> None:
-    assert run.failures == ()
+    nearly_all_was_answered(run)
     assert {each.name for each in run.endpoints} == set(definition().test("api_stress").endpoints)
     planned = 15 * 30
     assert run.total.count + run.dropped > planned
