@@ -39,6 +39,21 @@ class RequestCount(msgspec.Struct):
     body_bytes: int
 
 
+class EncodingCount(msgspec.Struct):
+    """What one route's bodies cost and saved in one coding at one level."""
+
+    route: str
+    coding: str
+    level: int
+    bodies: int = 0
+    plain_bytes: int = 0
+    """What went into the encoder."""
+    encoded_bytes: int = 0
+    """What came out."""
+    seconds: float = 0.0
+    """Of processor time."""
+
+
 class Reading(msgspec.Struct):
     """All the counts of one worker at one instant, as sent to the supervisor."""
 
@@ -67,6 +82,7 @@ class Reading(msgspec.Struct):
     refreshes: int = 0
     """Fetches begun behind the clients' backs."""
     log_lines_dropped: int = 0
+    encodings: list[EncodingCount] = []
 
 
 class Counters:
@@ -77,6 +93,7 @@ class Counters:
         "collapsed",
         "connections_accepted",
         "connections_open",
+        "encodings",
         "endpoints_up",
         "exchanges_running",
         "log_lines_dropped",
@@ -116,6 +133,19 @@ class Counters:
         self.collapsed = 0
         self.refreshes = 0
         self.log_lines_dropped = 0
+        self.encodings: dict[tuple[str, str, int], EncodingCount] = {}
+
+    def encoded(
+        self, labels: tuple[str, str, int], plain_bytes: int, encoded_bytes: int, seconds: float
+    ) -> None:
+        """Count a body that was encoded; *labels* are route, coding and level."""
+        count = self.encodings.get(labels)
+        if count is None:
+            count = self.encodings[labels] = EncodingCount(*labels)
+        count.bodies += 1
+        count.plain_bytes += plain_bytes
+        count.encoded_bytes += encoded_bytes
+        count.seconds += seconds
 
     def reading(self) -> Reading:
         """Return all counts as they stand."""
@@ -141,4 +171,5 @@ class Counters:
             collapsed=self.collapsed,
             refreshes=self.refreshes,
             log_lines_dropped=self.log_lines_dropped,
+            encodings=list(self.encodings.values()),
         )

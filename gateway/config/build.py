@@ -6,7 +6,7 @@ is where the operator's words and the specification's words meet.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -31,6 +31,8 @@ T = TypeVar("T")
 
 SWITCH = "DISABLE_API_CACHE"
 """The variable that switches caching under /api off, whatever the rules say."""
+COMPRESSION_SWITCH = "DISABLE_COMPRESSION"
+"""The variable that leaves every body in the coding that its origin gave it."""
 _MEMORY_BYTES = 256 * MEBIBYTE
 _OBJECT_BYTES = 16 * MEBIBYTE
 
@@ -92,7 +94,8 @@ def examine(
 ) -> Examined:
     """Say everything there is to say about the rules at *path*; arguments as of `load`."""
     findings = Findings()
-    api_passed = _api_passed(environ, findings)
+    api_passed = _switched(SWITCH, environ, findings)
+    uncompressed = _switched(COMPRESSION_SWITCH, environ, findings)
     try:
         if content is None:
             content = read(path)
@@ -111,12 +114,20 @@ def examine(
     except Refused:
         return Examined(findings, None, (), api_passed)
     further = include.read(root, path, environ, findings, included)
-    return _build(root, further, path.parent, origin_override, findings, api_passed=api_passed)
+    return _build(
+        root,
+        further,
+        path.parent,
+        origin_override,
+        findings,
+        api_passed=api_passed,
+        uncompressed=uncompressed,
+    )
 
 
-def _api_passed(environ: Mapping[str, str], findings: Findings) -> bool:
+def _switched(name: str, environ: Mapping[str, str], findings: Findings) -> bool:
     try:
-        return switched_on(SWITCH, environ)
+        return switched_on(name, environ)
     except ValueError as error:
         findings.error(None, str(error))
         return False
@@ -130,11 +141,14 @@ def _build(
     findings: Findings,
     *,
     api_passed: bool,
+    uncompressed: bool,
 ) -> Examined:
     origins, default_origin = build_origins(root, folder, origin_override, findings)
     written, fallback = routes.build(
         root, included.routes, default_origin, tuple(origins), findings
     )
+    if uncompressed:
+        written, fallback = [_as_it_comes(each) for each in written], _as_it_comes(fallback)
     identity, users, orgs = _identity(root, folder, findings)
     memory_bytes, object_bytes = _memory(root, findings)
     limits = _limits(root, findings)
@@ -165,6 +179,10 @@ def _build(
         (*(root.get(TESTS) or ()), *included.tests),
         included.files,
     )
+
+
+def _as_it_comes(effective: Effective) -> Effective:
+    return replace(effective, route=replace(effective.route, compression=None))
 
 
 def _on_write(root: Settings, findings: Findings) -> tuple[OnWrite, ...]:

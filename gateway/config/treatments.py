@@ -4,8 +4,10 @@ from collections.abc import Mapping
 from typing import TypedDict
 
 from gateway.config import spec_routes as spec
+from gateway.config.delivery import compression
 from gateway.config.findings import Findings, quoted
 from gateway.config.tables import Setting, Settings
+from gateway.policy.negotiation import Compression
 from gateway.routing.access import AccessList
 from gateway.routing.answers import Redirect, Respond, Rewrite
 from gateway.routing.changes import UNCHANGED, FieldChanges, changes
@@ -22,6 +24,7 @@ class Inherited(TypedDict):
     response_fields: FieldChanges
     access: tuple[AccessList, ...]
     body_limit: int | None
+    compression: Compression | None
 
 
 class Treatment(Inherited):
@@ -40,6 +43,7 @@ def of_defaults(table: Settings | None) -> Inherited:
         "response_fields": _changes(table, None, spec.RESPONSE_HEADERS.name),
         "access": _access(table),
         "body_limit": None if table is None else table.get(spec.MAX_BODY),
+        "compression": compression(table, None),
     }
 
 
@@ -55,6 +59,7 @@ def of_route(table: Settings, defaults: Settings | None) -> Treatment:
         "response_fields": _changes(table, defaults, spec.RESPONSE_HEADERS.name),
         "access": (*inherited["access"], *_access(table)),
         "body_limit": inherited["body_limit"] if own_limit is None else own_limit,
+        "compression": compression(table, defaults),
         "answer": _answer(table),
         "rewrite": _rewrite(table),
         "timeouts": _timeouts(table),

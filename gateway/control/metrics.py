@@ -55,6 +55,7 @@ class _Page(Collector):
         """Yield every metric, those about requests first."""
         yield from _requests(self._facts.reading)
         yield from _origins(self._facts.reading)
+        yield from _encodings(self._facts.reading)
         for name, text, field in _COUNTERS:
             yield CounterMetricFamily(name, text, value=getattr(self._facts.reading, field))
         for name, text, field in _GAUGES:
@@ -130,6 +131,27 @@ def _origins(reading: Reading) -> Iterator[Metric]:
         for endpoint, workers in sorted(endpoints.items()):
             up.add_metric([origin, endpoint], workers)
     yield from (seconds, failures, retries, up)
+
+
+def _encodings(reading: Reading) -> Iterator[Metric]:
+    labels = ("route", "encoding", "level")
+    bodies = CounterMetricFamily("gateway_encoded_bodies", "Bodies encoded", labels=labels)
+    plain = CounterMetricFamily(
+        "gateway_encoding_input_bytes", "Bytes that went into encoders", labels=labels
+    )
+    encoded = CounterMetricFamily(
+        "gateway_encoding_output_bytes", "Bytes that came out of encoders", labels=labels
+    )
+    seconds = CounterMetricFamily(
+        "gateway_encoding_cpu_seconds", "Processor time that encoding took", labels=labels
+    )
+    for each in reading.encodings:
+        values = (each.route, each.coding, str(each.level))
+        bodies.add_metric(values, each.bodies)
+        plain.add_metric(values, each.plain_bytes)
+        encoded.add_metric(values, each.encoded_bytes)
+        seconds.add_metric(values, each.seconds)
+    yield from (bodies, plain, encoded, seconds)
 
 
 def _cumulated(observed: Latencies) -> list[tuple[str, float]]:

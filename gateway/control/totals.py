@@ -8,7 +8,7 @@ in its store) died with it.
 from collections import defaultdict
 from collections.abc import Iterable
 
-from gateway.counters import LATENCY_BOUNDS, Latencies, Reading, RequestCount
+from gateway.counters import LATENCY_BOUNDS, EncodingCount, Latencies, Reading, RequestCount
 
 
 def nothing() -> Reading:
@@ -24,6 +24,7 @@ def total(readings: Iterable[Reading]) -> Reading:
     refused: dict[int, int] = defaultdict(int)
     retries: dict[str, int] = defaultdict(int)
     up: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
+    encodings: dict[tuple[str, str, int], EncodingCount] = {}
     whole = nothing()
     for reading in readings:
         for count in reading.requests:
@@ -45,6 +46,13 @@ def total(readings: Iterable[Reading]) -> Reading:
             retries[origin] += times
         for status, times in reading.refused.items():
             refused[status] += times
+        for each in reading.encodings:
+            labels = (each.route, each.coding, each.level)
+            sum_ = encodings.setdefault(labels, EncodingCount(*labels))
+            sum_.bodies += each.bodies
+            sum_.plain_bytes += each.plain_bytes
+            sum_.encoded_bytes += each.encoded_bytes
+            sum_.seconds += each.seconds
         for name in _PLAIN:
             setattr(whole, name, getattr(whole, name) + getattr(reading, name))
     whole.requests = [RequestCount(*labels, *both) for labels, both in sorted(requests.items())]
@@ -53,6 +61,7 @@ def total(readings: Iterable[Reading]) -> Reading:
     whole.refused = dict(refused)
     whole.origin_retries = dict(retries)
     whole.endpoints_up = {origin: dict(each) for origin, each in up.items()}
+    whole.encodings = [encodings[labels] for labels in sorted(encodings)]
     return whole
 
 
@@ -76,6 +85,14 @@ HELD = (
 """The fields of a reading that say what a worker holds now."""
 
 _SUMMED_APART = frozenset(
-    {"requests", "origin_latency", "origin_failures", "refused", "origin_retries", "endpoints_up"}
+    {
+        "requests",
+        "origin_latency",
+        "origin_failures",
+        "refused",
+        "origin_retries",
+        "endpoints_up",
+        "encodings",
+    }
 )
 _PLAIN = tuple(name for name in Reading.__struct_fields__ if name not in _SUMMED_APART)

@@ -3,7 +3,7 @@
 Both lanes begin here, so that a fast answer and a slow one can't differ in what they decide.
 """
 
-from gateway.edge import forwarding, shelving, treatment
+from gateway.edge import compress, forwarding, shelving, treatment
 from gateway.edge.asked import Asking, Bypassing, Cacheable
 from gateway.edge.site import Site, needs_identity
 from gateway.policy import key as keys
@@ -30,6 +30,8 @@ def ask(site: Site, head: RequestHead, address: bytes, body: Framing) -> Asking:
                 named = keys.normal_target(head.target, route.cache.query)
                 site.spread(Purge(Kind.URL, named, head.host, Mode.HARD))
             return settled
+    if route.compression is not None:
+        compress.bucket(route, head)
     rules = route.cache
     why = reuse.bypasses(head, rules)
     if why is not None:

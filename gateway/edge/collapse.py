@@ -11,6 +11,7 @@ from collections import deque
 from typing import Protocol
 
 from gateway.edge import forwarding, shelving, treatment
+from gateway.edge.encoding import Encoding
 from gateway.edge.site import Site
 from gateway.errors import GatewayError, OriginSpokeNonsense
 from gateway.origin.request import OriginRequest
@@ -94,6 +95,10 @@ class Fetch:
         self._paused = False
         self._keeping: shelving.Keeping | None = None
         self.pieces: deque[bytes] = deque()
+        self.encodings: dict[str, Encoding] = {}
+        """Who encodes what comes, by coding."""
+        self.whole = False
+        """Whether it came in one go."""
         self.outdated = False
         """What it brings was made wrong meanwhile, and isn't kept."""
         self.stored: StoredResponse | None = None
@@ -170,6 +175,7 @@ class Fetch:
 
     def take_whole(self, head: ResponseHead, body: Sized, data: bytes) -> None:
         """Take a response that came in one go."""
+        self.whole = True
         self.take_head(head, body)
         if data:
             self.take_piece(data)

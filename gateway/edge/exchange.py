@@ -5,28 +5,31 @@ reads along with a `Fetch` that others may wait for too. Everything happens wher
 in or a buffer empties: there is no task, so nothing to cancel.
 """
 
+from dataclasses import replace
 from http import HTTPStatus
 from typing import assert_never
 
-from gateway.edge import forwarding, shelving
+from gateway.edge import compress, forwarding, shelving
 from gateway.edge.answer import Client
 from gateway.edge.asked import Asking, Bypassing, Cacheable, Settled
 from gateway.edge.collapse import Fetch
 from gateway.edge.deliver import Reply
+from gateway.edge.encoding import Encoding
 from gateway.edge.refreshing import Refreshes
 from gateway.edge.relay import Relay
 from gateway.edge.select import select, wants_range
 from gateway.edge.site import Site
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, OriginSpokeNonsense
 from gateway.origin.upload import Upload
-from gateway.policy import downstream, outcome, reuse
+from gateway.policy import downstream, negotiation, outcome, reuse
 from gateway.policy.age import current_age
+from gateway.policy.negotiation import Coding
 from gateway.policy.outcome import Word
 from gateway.policy.reuse import Deliver, DeliverStale, Forward, Forwarded, Refuse, Validate
 from gateway.policy.reuse import Fetch as FetchVerdict
-from gateway.policy.stored import StoredResponse
+from gateway.policy.stored import Form, StoredResponse
 from gateway.wire.fields import NONE, line
-from gateway.wire.framing import Framing
+from gateway.wire.framing import CHUNKED, Framing, Sized
 from gateway.wire.message import RequestHead, ResponseHead
 
 _NEVER = float("inf")
@@ -70,7 +73,9 @@ class Exchange(Relay):
         self._keeping = None
         self._kept_under = b""
         self._requested = 0.0
-        self._fetch: Fetch | None = None
+        self._encoder = None
+        self._trailers = NONE
+        self._fetch: Fetch | Encoding | None = None
         self._refreshes = refreshes
         self.position = 0
         self.deadline = _NEVER
@@ -153,7 +158,7 @@ class Exchange(Relay):
     def expire(self, now: float) -> None:  # noqa: ARG002
         """Wait no longer for an origin while something stale is at hand."""
         fetch = self._fetch
-        if fetch is None or fetch.response is not None or self.reply.started:
+        if not isinstance(fetch, Fetch) or fetch.response is not None or self.reply.started:
             return
         asked = self._asked
         assert isinstance(asked, Cacheable)
@@ -186,8 +191,40 @@ class Exchange(Relay):
         self._leave()
         self.word = word
         asked = self._asked
-        if isinstance(asked, Cacheable) and asked.shelf is not None:
-            asked.shelf.visited = True
+        shelf = asked.shelf if isinstance(asked, Cacheable) else None
+        if shelf is not None:
+            shelf.visited = True
+        if self.route.compression is not None and isinstance(asked, Cacheable):
+            made = self._site.representations.at_hand(None, stored, self.route, self.head)
+            if made is None:
+                self._wait_for_form(asked.key, stored, word, answered)
+                return
+            stored = made
+        self._send_stored(stored, word, answered)
+
+    def _wait_for_form(
+        self, key: bytes, stored: StoredResponse, word: Word, answered: int | None
+    ) -> None:
+        """Answer with *stored* once it is encoded as this client wants it."""
+        site = self._site
+
+        def made(form: Form | None) -> None:
+            if self._over:
+                return
+            if form is not None:
+                formed = replace(stored, forms=(form,))
+                found = site.representations.at_hand(None, formed, self.route, self.head)
+                assert found is not None
+                self._send_stored(found, word, answered)
+            elif compress.readable(stored, self.route, self.head):
+                self._send_stored(stored, word, answered)
+            else:
+                error = OriginSpokeNonsense("sent a body that isn't what its encoding says")
+                self._give_up(error, self._tell(error))
+
+        site.representations.make(key, stored, self.route, self.head, made)
+
+    def _send_stored(self, stored: StoredResponse, word: Word, answered: int | None) -> None:
         selected = select(self.head, stored, self.route)
         now = self._site.clock()
         age = current_age(stored.arrival, now)
@@ -259,6 +296,8 @@ class Exchange(Relay):
         stale = isinstance(self._asked, Cacheable) and isinstance(self._asked.verdict, Validate)
         rules = self.route.cache
         preview = fetch.preview()
+        length = fetch.body.length if isinstance(fetch.body, Sized) else None
+        coding = compress.coding_for(self.route, self.head, response, length)
         if preview is None:
             self.word = Word.PASS
             fields = downstream.fields_for_client(response.fields, rules, None, response.status)
@@ -267,6 +306,14 @@ class Exchange(Relay):
             if wants_range(self.head) and response.status == 200:
                 # Which part, and whether there is such a part, shows once all of it is there.
                 return
+            if self._waits_for_whole(fetch, response):
+                return
+            if coding is not None:
+                preview = replace(
+                    preview,
+                    fields=negotiation.streamed(preview.fields, coding),
+                    coding=coding.value,
+                )
             selected = select(self.head, preview, self.route)
             if selected.status == 304:
                 self._leave()
@@ -278,8 +325,37 @@ class Exchange(Relay):
             fields = downstream.fields_for_client(
                 response.fields, rules, preview.lifetime, response.status
             )
-        self._start_reply(response, fields, fetch.body, preview)
+        body = fetch.body
+        if coding is not None:
+            fields = negotiation.streamed(fields, coding)
+            body = CHUNKED
+            self._read_encoded(fetch, coding)
+        elif self.route.compression is not None:
+            fields = compress.varied(fields, response, self.route.compression)
+        self._start_reply(response, fields, body, preview)
         self.pump()
+
+    def _waits_for_whole(self, fetch: Fetch, response: ResponseHead) -> bool:
+        """Return whether to answer once the body is there, because it is now or must be.
+
+        What came in one go is answered with its length; what is encoded in a way that this
+        client can't read is decoded first.
+        """
+        if self.route.compression is None:
+            return False
+        return fetch.whole or not compress.readable(response, self.route, self.head)
+
+    def _read_encoded(self, fetch: Fetch, coding: Coding) -> None:
+        """Read along with what *fetch* brings, as *coding*, from now on."""
+        encoding = fetch.encodings.get(coding)
+        if encoding is None:
+            asked = self._asked
+            assert isinstance(asked, Cacheable)
+            encoding = Encoding(self._site, fetch, asked.key, self.route, self.head, coding)
+            fetch.encodings[coding] = encoding
+        encoding.join(self)
+        fetch.leave(self)
+        self._fetch = encoding
 
     def fetch_validated(self, stored: StoredResponse) -> None:
         """Answer with the stored response, which is good again."""
@@ -306,6 +382,7 @@ class Exchange(Relay):
     def take_failure(self, error: GatewayError) -> None:
         """Answer with something stale, else say what went wrong or break off what had begun."""
         self._forwarded = None
+        self._drop_encoder()
         reason = self._tell(error)
         if self.reply.started or not self._deliver_instead(None):
             self._leave()
@@ -325,7 +402,7 @@ class Exchange(Relay):
         if not self.reply.started:
             if fetch.stored is not None:
                 self._deliver(fetch.stored, self.word, fetch.response.status)
-            elif fetch.preview() is None:
+            elif isinstance(fetch, Fetch) and fetch.preview() is None:
                 # It became too large to be stored: the client gets all of it after all.
                 self.fetch_head(fetch)
             return

@@ -10,7 +10,7 @@ from typing import Protocol
 from gateway.edge.asked import Cacheable
 from gateway.edge.deliver import encode_lines
 from gateway.edge.heads import COPIED_BODY_BYTES, LoggedRequest, RepeatedHead, without_cookie
-from gateway.edge.select import select, wants_range
+from gateway.edge.select import asked_fields, select, wants_range
 from gateway.edge.site import Site
 from gateway.policy import outcome, preconditions
 from gateway.policy.age import current_age
@@ -91,12 +91,19 @@ class FastLane:
         if not persistent or head.minor == 0 or asked.shelf is None or wants_range(head):
             return False
         site = self._site
-        stored = verdict.stored
         shelf = asked.shelf
+        stored = verdict.stored
+        if asked.route.compression is not None:
+            found = site.representations.at_hand(shelf, stored, asked.route, head)
+            if found is None:
+                return False
+            stored = found
         index = head.fields.index()
         unmodified = (
             b"if-none-match" in index or b"if-modified-since" in index
-        ) and preconditions.evaluate(head.fields, stored) is preconditions.Outcome.NOT_MODIFIED
+        ) and preconditions.evaluate(
+            asked_fields(head, stored), stored
+        ) is preconditions.Outcome.NOT_MODIFIED
         prepared = shelf.prepared
         before_age = None if prepared is None else prepared.get((id(stored), unmodified))
         if before_age is None:

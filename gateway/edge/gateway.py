@@ -111,6 +111,7 @@ class Gateway:
             pool.close_idle()
         await site.background.close()
         site.tick()
+        site.representations.close()
 
     def reading(self) -> Reading:
         """Return all counts, as they are now."""

@@ -10,6 +10,7 @@ second time: a flood of heads that never return displaces nothing that does.
 """
 
 import re
+from collections.abc import Sequence
 
 from gateway.clock import Stamp
 from gateway.counters import Counters, RequestLabels
@@ -162,6 +163,11 @@ class RepeatedHeads:
     def touch(self, entry: RepeatedHead) -> None:
         """Note that *entry* is in use under the present stamp, so that its hits are counted."""
         self._touched.append(entry)
+
+    @property
+    def touched(self) -> Sequence[RepeatedHead]:
+        """The entries in use under the present stamp, with hits that aren't folded yet."""
+        return self._touched
 
     def fold(self) -> None:
         """Add the hits since the last time to the counts."""

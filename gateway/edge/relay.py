@@ -4,23 +4,25 @@ What the cache would have wanted to know is noticed on the way: that a write mad
 wrong, that an answer could have been shared after all.
 """
 
-from gateway.edge import asking, forwarding, shelving, treatment
+from gateway.edge import asking, compress, encoders, forwarding, shelving, treatment
 from gateway.edge.answer import Answer
 from gateway.edge.asked import Bypassing, Cacheable
 from gateway.edge.collapse import Fetches
+from gateway.edge.encoding import BACKLOG_BYTES, Encoder
 from gateway.edge.passes import RepeatedPass
 from gateway.edge.site import Site
 from gateway.errors import GatewayError, OriginSpokeNonsense
 from gateway.origin.request import OriginRequest
-from gateway.policy import downstream, groups, invalidation, validation
+from gateway.policy import downstream, groups, invalidation, negotiation, validation
 from gateway.policy import key as keys
 from gateway.policy.age import arrived
+from gateway.policy.negotiation import Coding
 from gateway.policy.outcome import Word
 from gateway.policy.reuse import Deliver, DeliverStale, Refuse, Validate
-from gateway.policy.stored import StoredResponse
+from gateway.policy.stored import Form, StoredResponse
 from gateway.storage.purges import Kind, Mode, Purge
 from gateway.wire.fields import NONE, Fields
-from gateway.wire.framing import EMPTY, Framing, Sized
+from gateway.wire.framing import CHUNKED, EMPTY, Framing, Sized
 from gateway.wire.message import ResponseHead
 
 SAFE = frozenset({b"GET", b"HEAD"})
@@ -30,8 +32,8 @@ SAFE = frozenset({b"GET", b"HEAD"})
 class Relay(Answer):
     """Takes the origin's response itself; a `ResponseTaker`."""
 
-    __slots__ = ("_again", "_fetches", "_forwarded", "_keeping", "_kept_under", "_requested",
-                 "_tunnel")  # fmt: skip
+    __slots__ = ("_again", "_encoder", "_fetches", "_forwarded", "_keeping", "_kept_under",
+                 "_requested", "_trailers", "_tunnel")  # fmt: skip
 
     _fetches: Fetches
     _tunnel: bool
@@ -40,6 +42,10 @@ class Relay(Answer):
     _keeping: shelving.Keeping | None
     _kept_under: bytes
     """The key for what is being kept."""
+    _encoder: Encoder | None
+    """What the body goes through; None for as it is."""
+    _trailers: Fields
+    """What ends the body, once that is encoded."""
     _requested: float
     """Epoch seconds at which the request was forwarded."""
 
@@ -131,6 +137,11 @@ class Relay(Answer):
 
     def take_whole(self, head: ResponseHead, body: Sized, data: bytes) -> None:
         """Answer with a response that came in one go."""
+        if self.route.compression is not None and isinstance(self._asked, Bypassing):
+            coding = compress.coding_for(self.route, self.head, head, body.length)
+            if coding is not None and head.status != 101:
+                self._encode_whole(coding, head, data)
+                return
         again = self._again
         if again is None:
             self.take_head(head, body)
@@ -151,10 +162,57 @@ class Relay(Answer):
         self.take_head(head, body)
         if self._over:
             return
-        if self._keeping is None and reply.persistent:
+        if self._keeping is None and self._encoder is None and reply.persistent:
             again.answered(head, reply.head)
         self.take_piece(data)
         self.take_end(NONE)
+
+    def _encode_whole(self, coding: Coding, head: ResponseHead, data: bytes) -> None:
+        """Answer with *data*, all of the body, as *coding* makes it."""
+        self._forwarded = None
+        self._again = None
+        site = self._site
+
+        def made(form: Form | None) -> None:
+            if self._over:
+                return
+            if form is None or not encoders.is_worthwhile(form):
+                sent, body = negotiation.with_vary(head.fields), data
+            else:
+                sent, body = negotiation.encoded(head.fields, coding, form), form.body
+            encoded = ResponseHead(head.status, head.reason, sent, head.minor)
+            self.take_head(encoded, Sized(len(body)))
+            if not self._over:
+                self.take_piece(body)
+                self.take_end(NONE)
+
+        site.representations.form(coding, data, self.route, made)
+
+    def _encoded(self, head: ResponseHead, body: Framing, fields: Fields) -> tuple[Fields, Framing]:
+        """Return what the client is told about a body that may be encoded as it passes."""
+        rules = self.route.compression
+        if rules is None:
+            return fields, body
+        length = body.length if isinstance(body, Sized) else None
+        coding = compress.coding_for(self.route, self.head, head, length)
+        if coding is None:
+            return compress.varied(fields, head, rules), body
+        self._encoder = Encoder(
+            self._site, self.route, coding, self._take_encoded, self._end_encoded
+        )
+        return negotiation.streamed(fields, coding), CHUNKED
+
+    def _take_encoded(self, data: bytes) -> None:
+        self.reply.piece(data)
+        self.reply.flush()
+        encoder = self._encoder
+        assert encoder is not None
+        if self._client.has_room and encoder.backlog <= BACKLOG_BYTES:
+            self.room()
+
+    def _end_encoded(self) -> None:
+        self._end_reply(self._trailers)
+        self._finish()
 
     def take_head(self, head: ResponseHead, body: Framing) -> None:
         """Begin the answer with the origin's response."""
@@ -169,6 +227,7 @@ class Relay(Answer):
             fields = head.fields
             if not rules.enabled:
                 fields = downstream.fields_for_client(fields, rules, None, head.status)
+            fields, body = self._encoded(head, body, fields)
             self._start_reply(head, fields, body, None)
             return
         kept = None
@@ -177,6 +236,7 @@ class Relay(Answer):
         fields = downstream.fields_for_client(
             head.fields, rules, None if kept is None else kept.lifetime, head.status
         )
+        fields, body = self._encoded(head, body, fields)
         self._start_reply(head, fields, body, kept)
 
     def _consider(
@@ -252,14 +312,27 @@ class Relay(Answer):
             self.reply.body_bytes += len(data)
             self._client.write(data)
             return
-        self.reply.piece(data)
+        if self._encoder is None:
+            self.reply.piece(data)
+        else:
+            self._encoder.feed(data)
         if self._keeping is not None and not self._keeping.add(data):
             self._keeping = None
 
     def take_break(self) -> None:
         """Send what has come so far; hold the origin back while the client takes no more."""
-        self.reply.flush()
-        if not self._client.has_room and self._forwarded is not None:
+        encoder = self._encoder
+        waiting = 0
+        if encoder is None:
+            self.reply.flush()
+        else:
+            if not encoder.backlog:
+                # The head may have come alone; it must not wait for the body.
+                self.reply.flush()
+            encoder.flush()
+            waiting = encoder.backlog
+        full = not self._client.has_room or waiting > BACKLOG_BYTES
+        if full and self._forwarded is not None:
             self._forwarded.pause()
 
     def take_end(self, trailers: Fields) -> None:
@@ -271,12 +344,17 @@ class Relay(Answer):
         if self._keeping is not None:
             shelving.keep(self._site, self._kept_under, self._keeping.complete())
         self._forwarded = None
+        if self._encoder is not None:
+            self._trailers = trailers
+            self._encoder.end()
+            return
         self._end_reply(trailers)
         self._finish()
 
     def take_failure(self, error: GatewayError) -> None:
         """Say what went wrong, or break off what had begun."""
         self._forwarded = None
+        self._drop_encoder()
         self._fail(error)
 
     def _open_tunnel(self, head: ResponseHead) -> None:
@@ -305,10 +383,16 @@ class Relay(Answer):
 
     def room(self) -> None:
         """Go on: the client takes again."""
-        if self._forwarded is not None:
+        encoder = self._encoder
+        if self._forwarded is not None and (encoder is None or encoder.backlog <= BACKLOG_BYTES):
             self._forwarded.resume()
 
+    def _drop_encoder(self) -> None:
+        if self._encoder is not None:
+            self._encoder.drop()
+
     def _let_go(self) -> None:
+        self._drop_encoder()
         forwarded, self._forwarded = self._forwarded, None
         if forwarded is not None:
             forwarded.abandon()

@@ -4,7 +4,7 @@ import secrets
 from dataclasses import dataclass
 
 from gateway.edge import forwarding
-from gateway.policy import downstream, preconditions, ranges
+from gateway.policy import downstream, negotiation, preconditions, ranges
 from gateway.policy.ranges import Piece
 from gateway.policy.stored import StoredResponse
 from gateway.routing.route import Route
@@ -29,7 +29,10 @@ class Selection:
 
 def select(head: RequestHead, stored: StoredResponse, route: Route) -> Selection:
     """Return the answer that *stored* gives *head* on its way through *route*."""
-    if preconditions.evaluate(head.fields, stored) is preconditions.Outcome.NOT_MODIFIED:
+    if (
+        preconditions.evaluate(asked_fields(head, stored), stored)
+        is preconditions.Outcome.NOT_MODIFIED
+    ):
         fields = preconditions.not_modified_fields(stored)
         return Selection(304, b"Not Modified", _lines(fields, stored, route), [], None)
     if wants_range(head):
@@ -40,6 +43,14 @@ def select(head: RequestHead, stored: StoredResponse, route: Route) -> Selection
             return Selection(part.status, part.reason, lines, part.pieces, part.length)
     lines = _lines(stored.fields, stored, route)
     return Selection(stored.status, stored.reason, lines, [stored.body], len(stored.body))
+
+
+def asked_fields(head: RequestHead, stored: StoredResponse) -> Fields:
+    """Return the fields of *head*, whose tags may be of the same content, encoded otherwise."""
+    if not stored.coding:
+        return head.fields
+    etag = stored.fields.get(b"etag")
+    return head.fields if etag is None else negotiation.same_representation(head.fields, etag)
 
 
 def wants_range(head: RequestHead) -> bool:

@@ -11,6 +11,7 @@ from typing import Protocol
 from gateway.background import Background
 from gateway.clock import Stamp, Watch
 from gateway.counters import Counters
+from gateway.edge.compress import Representations
 from gateway.edge.heads import RepeatedHeads
 from gateway.edge.interfaces import AccessLog
 from gateway.edge.passes import RepeatedPasses
@@ -64,6 +65,7 @@ class Site:
         self.memory = MemoryStore(snapshot.memory_bytes, snapshot.object_bytes)
         self.heads = RepeatedHeads(self.stamp, counters)
         self.passes = RepeatedPasses(counters)
+        self.representations = Representations(self.memory, counters)
         self.batches = Batches(snapshot.routes)
         self.purges = Purges()
         self.announce: Callable[[list[Purge]], None] = _to_nobody
@@ -122,6 +124,7 @@ class Site:
     def tick(self) -> None:
         """Do what is due every second."""
         self.stamp.change(self.clock())
+        self.representations.observe(self.heads.touched)
         self.heads.fold()
         self.passes.fold()
         self._ticks += 1
@@ -131,8 +134,15 @@ class Site:
             times = "" if count == 1 else f" ({count} times in a second)"
             _log.warning("origin %s: %s: %s%s", origin, reason, text, times)
         self._troubles.clear()
+        self.representations.improve(self._recompress_after)
         for pool in self.pools.values():
             pool.sweep()
+
+    def _recompress_after(self, name: str) -> int | None:
+        for route in self.snapshot.routes.routes:
+            if route.name == name and route.compression is not None:
+                return route.compression.recompress_after
+        return None
 
     def purge(self, purge: Purge) -> None:
         """Note *purge*, which began elsewhere or was told to others already."""

@@ -34,6 +34,22 @@ NOWHERE = Filed()
 
 
 @dataclass(frozen=True, slots=True)
+class Form:
+    """The body of a stored response in a content coding: made once, sent often."""
+
+    coding: str
+    """The coding's registered name."""
+    body: bytes
+    """Empty when encoding doesn't make it smaller: then it is sent as it is."""
+    plain_bytes: int
+    """The length before."""
+    mark: bytes
+    """Eight hexadecimal digits that tell these bytes from what another level makes."""
+    best: bool = False
+    """Whether it is as small as the coding can make it."""
+
+
+@dataclass(frozen=True, slots=True)
 class StoredResponse:
     """One response kept under a cache key; several under one key differ by `nominated`."""
 
@@ -57,10 +73,15 @@ class StoredResponse:
     invalid: bool = False
     """A write or a purge made it wrong: it is validated before its next use, whatever may be
     said about staleness (RFC 9111 section 4.4)."""
+    forms: tuple[Form, ...] = ()
+    """Its body in the codings that clients asked for, one of each."""
+    coding: str = ""
+    """The coding that we put on the body; empty for what came from the origin."""
 
     @property
     def weight(self) -> int:
         """Bytes of memory that keeping this costs."""
         head = sum(len(name) * 2 + len(value) + 250 for name, _, value in self.fields.lines)
         filed = len(self.filed.target) + sum(len(label) + 40 for label in self.filed.labels)
-        return OVERHEAD_BYTES + head + filed + len(self.body)
+        forms = sum(len(form.body) + 2_000 for form in self.forms)
+        return OVERHEAD_BYTES + head + filed + len(self.body) + forms

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from gateway.policy.negotiation import Compression
 from gateway.policy.rules import CacheRules
 from gateway.routing.access import AccessList
 from gateway.routing.answers import Redirect, Respond, Rewrite
@@ -53,6 +54,8 @@ class Route:
     timeouts: RouteTimeouts | None = None
     groups: tuple[str, ...] = ()
     """Templates of the groups of its responses, see `templates.py`."""
+    compression: Compression | None = None
+    """None leaves content codings to the origin and its clients."""
     because: str = ""
     """Why it keeps what the RFC says not to; see `CacheRules.overrides`."""
 

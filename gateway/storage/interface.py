@@ -18,8 +18,8 @@ class Shelf:
     before using it, and sets `visited` after.
     """
 
-    __slots__ = ("bytes", "checked", "key", "live", "newer", "older", "prepared", "variants",
-                 "visited")  # fmt: skip
+    __slots__ = ("bytes", "checked", "key", "live", "newer", "older", "prepared",
+                 "represented", "variants", "visited")  # fmt: skip
 
     def __init__(self, key: bytes, variants: tuple[StoredResponse, ...], size: int) -> None:
         self.key = key
@@ -36,6 +36,8 @@ class Shelf:
         self.prepared: dict[tuple[int, bool], bytes] | None = None
         """What whoever delivers from here has prepared; it lasts as long as the shelf. None
         before the first delivery."""
+        self.represented: dict[object, StoredResponse] | None = None
+        """Its variants as clients of each content coding get them, made at the first delivery."""
         # Its neighbours in the order of eviction are set while it stands there, and only
         # then: links that stayed would hold dead shelves in memory.
         self.newer: Shelf

@@ -14,6 +14,7 @@ from gateway.config.units import show_size
 from gateway.edge.snapshot import Limits, Snapshot
 from gateway.errors import ConfigurationError
 from gateway.origin.settings import Endpoint, OriginSettings, Timeouts
+from gateway.policy.negotiation import Coding, Compression
 from gateway.policy.rules import OBEY_ORIGIN, CacheRules, Heuristic, QueryRules, Scope
 
 HERE = Path(__file__).parent
@@ -305,3 +306,31 @@ def test_keys_are_read_from_a_file_beside_the_rules(tmp_path: Path) -> None:
 
 def test_the_shipped_schema_is_the_one_that_the_keys_make() -> None:
     assert (ROOT / schema.FILE).read_text("utf-8") == schema.text()
+
+
+def test_a_route_adds_to_what_the_defaults_say_about_compression(tmp_path: Path) -> None:
+    text = (
+        HUB + "defaults: {compress: {min_size: 2KB, types: [text/*], recompress: off}}\nroutes:\n"
+    )
+    text += "  - {match: {path: /a}, compress: {encodings: [gzip, br, gzip]}}\n"
+    text += "  - {match: {path: /b}, compress: off}\n  - {match: {path: /c}, compress: on}\n"
+    snapshot = rules(tmp_path, text)
+    a, b, c, rest = (
+        snapshot.routes.find(b"GET", path).compression for path in [b"/a", b"/b", b"/c", b"/d"]
+    )
+
+    of_defaults = Compression(min_bytes=2048, types=("text/*",), recompress_after=None)
+    assert a == replace(of_defaults, codings=(Coding.GZIP, Coding.BR))
+    assert b is None
+    assert c == Compression()
+    assert rest == of_defaults
+
+
+@pytest.mark.parametrize("value", ["true", "1", "YES"])
+def test_a_switch_leaves_every_body_as_it_comes(tmp_path: Path, value: str) -> None:
+    text = HUB + "defaults: {compress: on}\nroutes: [{match: {path: /a}, compress: on}]"
+
+    switched = rules(tmp_path, text, DISABLE_COMPRESSION=value)
+
+    assert {route.compression for route in switched.routes.routes} == {None}
+    assert rules(tmp_path, text).routes.find(b"GET", b"/a").compression == Compression()

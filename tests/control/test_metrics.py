@@ -22,6 +22,7 @@ def a_reading() -> Reading:
     counters.endpoints_up = {"hub": {"127.0.0.1:3000": 1}}
     for seconds in (0.0004, 0.03, 0.03, 60.0):
         counters.origin_latency["hub"].observe(seconds)
+    counters.encoded(("lists", "br", 4), 1000, 200, 0.25)
     counters.connections_open = 5
     return counters.reading()
 
@@ -85,3 +86,12 @@ def test_adding_up_leaves_the_readings_as_they_are() -> None:
     totals.total([reading, reading])
 
     assert reading == a_reading()
+
+
+def test_what_workers_encoded_adds_up_and_outlives_them() -> None:
+    both = totals.total([totals.remains(a_reading()), a_reading()])
+
+    labels = '{encoding="br",level="4",route="lists"}'
+    assert f"gateway_encoding_input_bytes_total{labels} 2000.0" in page(both)
+    assert f"gateway_encoding_output_bytes_total{labels} 400.0" in page(both)
+    assert f"gateway_encoding_cpu_seconds_total{labels} 0.5" in page(both)

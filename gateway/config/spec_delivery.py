@@ -1,0 +1,51 @@
+"""The keys under `compress`: in which content codings clients get what a route delivers."""
+
+from gateway.config.shapes import Count, Flag, Matching, WordOr, Words
+from gateway.config.tables import Key, ListOf, Settings, Table
+from gateway.config.units import SIZE
+from gateway.config.words import OTHER_WORDS
+
+ENCODINGS = Key(
+    "encodings",
+    ListOf(
+        Words("br", "zstd", "gzip", "deflate", other_words={"brotli": "br", "zstandard": "zstd"}),
+        "br, zstd, gzip or deflate, the preferred one first",
+    ),
+    "Codings that clients may get; of two that a client likes equally the first is taken.",
+    default="[br, zstd, gzip, deflate]",
+)
+MIN_SIZE = Key("min_size", SIZE, "Shorter bodies are left as they are.", default="1KB")
+MEDIA_TYPES = Key(
+    "types",
+    ListOf(
+        Matching(
+            "a media type such as application/json, with * for any characters",
+            r"[A-Za-z0-9!#$&^_.+*\-]+/[A-Za-z0-9!#$&^_.+*\-]+",
+        ),
+        "media types, with * for any characters",
+    ),
+    "What gets smaller; without this key: text, JSON, JavaScript, XML, SVG, WebAssembly and "
+    "plain fonts.",
+)
+RECOMPRESS = Key(
+    "recompress",
+    WordOr(Words("off", other_spellings={"false": "off", "never": "off"}), Count(1, 1_000_000)),
+    "After how many hits a stored response is encoded again in the background, as small as "
+    "its coding can make it.",
+    default="8",
+)
+REFLECTING = Key(
+    "with_query",
+    Flag(),
+    "Whether responses that aren't public are encoded although the request has a query; false "
+    "is the guard against BREACH.",
+    default="true",
+)
+COMPRESS: Key[Settings | str] = Key(
+    "compress",
+    WordOr(
+        Words("on", "off", other_spellings={"true": "on", "false": "off"}),
+        Table(ENCODINGS, MIN_SIZE, MEDIA_TYPES, RECOMPRESS, REFLECTING, other_words=OTHER_WORDS),
+    ),
+    "In which content codings clients get responses; without this key they are left as they are.",
+)
