@@ -72,6 +72,8 @@ def _for_everybody(
         said.append(b"immutable")
     targeted = [b"max-age=%d" % edge]
     grace = _kept(fields, b"stale-while-revalidate")
+    if rules.stale_while_revalidate is not None:
+        grace = b"stale-while-revalidate=%d" % rules.stale_while_revalidate
     if grace is not None:
         said.append(grace)
         targeted.append(grace)

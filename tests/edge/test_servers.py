@@ -52,8 +52,8 @@ async def test_the_same_url_goes_to_the_same_server() -> None:
     async with origins[0], origins[1], origins[2]:
         text = rules(*(origin.url for origin in origins), more="balance: hash")
         async with gateway_before(None, text) as world:
-            for n in range(30):
-                bodies = {(await world.get(f"/a?{n % 10}")).body for _ in range(2)}
+            for n in range(60):
+                bodies = {(await world.get(f"/a?{n}")).body for _ in range(2)}
                 assert len(bodies) == 1
 
     assert min(len(origin.heard) for origin in origins) > 0
