@@ -15,11 +15,12 @@ AVERAGE_RATE = 3_251 / 100_000
 """Requests a second of a user at the peak, measured with 100,000 (docs/results.md)."""
 GATEWAY = Tier(capacity=20_000, service=0.0005, requests_per_user=AVERAGE_RATE)
 """Half of what a core does with heads that never come twice (docs/benchmark.md: 36,000)."""
-THE_BRIEF_S = Tier(capacity=3_400 / 47 / 0.7, service=0.08, requests_per_user=0.034)
-"""What the brief's report amounts to: 47 pods, 70% busy, at 3,400 requests a second."""
-HUB = Tier(capacity=300, service=0.008, requests_per_user=AVERAGE_RATE * 0.1)
-"""A tenth of the requests reach it; a page of the dashboard takes 8 ms (docs/results.md), and
-300 a second is half of what that comes to at two thirds of a core for the pages."""
+THE_BRIEF_S = Tier(capacity=3_400 / 47 / 0.7, service=0.0245, requests_per_user=0.034)
+"""What the report on the earlier system amounts to: 47 pods, 70% busy, at 3,400 requests a
+second, and a P95 of 245 ms then."""
+HUB = Tier(capacity=60, service=0.008, requests_per_user=AVERAGE_RATE * 0.1)
+"""A page of the dashboard takes 8 ms (docs/results.md) of a core, of which a pod requests one
+half: some 60 a second. That a tenth of the requests reach it is careful: 3% did."""
 
 TIERS = {"gateway": ("gateway", GATEWAY), "hub": ("upstream", HUB), "brief": ("gateway", THE_BRIEF_S)}
 

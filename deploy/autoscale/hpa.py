@@ -189,8 +189,9 @@ class Controller:
         self._recommended.append((now, desired))
         while self._recommended[0][0] < now - max(up, down):
             self._recommended.popleft()
-        lowest = min(wish for at, wish in self._recommended if at >= now - up)
-        highest = max(wish for at, wish in self._recommended if at >= now - down)
+        # As old as the window is too old; what is wished for now counts in any case.
+        lowest = min([desired, *(wish for at, wish in self._recommended if at > now - up)])
+        highest = max([desired, *(wish for at, wish in self._recommended if at > now - down)])
         if current < lowest:
             return lowest
         return highest if current > highest else current

@@ -48,9 +48,9 @@ class Tier:
     """Requests a second that reach this tier for each user."""
     start: float = 12.0
     """From the decision until a pod is ready: scheduling, start, probes. The image is there."""
-    lag: float = 20.0
+    lag: float = 17.5
     """How old a metric is on average when it is decided upon: half of the rate's window of 30 s
-    and a scrape of 5 s."""
+    and half of the 5 s between two scrapes."""
     memory_share: float = 0.45
     """Of the memory request, in use in each pod."""
 
