@@ -22,7 +22,11 @@ HUB = Tier(capacity=60, service=0.008, requests_per_user=AVERAGE_RATE * 0.1)
 """A page of the dashboard takes 8 ms (docs/results.md) of a core, of which a pod requests one
 half: some 60 a second. That a tenth of the requests reach it is careful: 3% did."""
 
-TIERS = {"gateway": ("gateway", GATEWAY), "hub": ("upstream", HUB), "brief": ("gateway", THE_BRIEF_S)}
+TIERS = {
+    "gateway": ("gateway", GATEWAY),
+    "hub": ("upstream", HUB),
+    "brief": ("gateway", THE_BRIEF_S),
+}
 
 
 def main() -> int:
@@ -55,7 +59,9 @@ def main() -> int:
             metric, _, value = each.partition("=")
             if metric not in targets or not value.replace(".", "", 1).isdigit():
                 known = ", ".join(targets)
-                print(f"--target {each}: expected METRIC=NUMBER of {name}: {known}", file=sys.stderr)
+                print(
+                    f"--target {each}: expected METRIC=NUMBER of {name}: {known}", file=sys.stderr
+                )
                 return 2
             targets[metric] = float(value)
         tier = replace(

@@ -194,7 +194,7 @@ class Controller:
         highest = max([desired, *(wish for at, wish in self._recommended if at > now - down)])
         if current < lowest:
             return lowest
-        return highest if current > highest else current
+        return min(current, highest)
 
     def _limited(self, now: float, current: int, desired: int) -> int:
         bounded = self._bounded(desired)

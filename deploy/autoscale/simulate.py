@@ -138,9 +138,7 @@ def simulate(
     return run
 
 
-def _needed(
-    rate: float, targets: dict[str, float], tier: Tier, autoscaler: Autoscaler
-) -> int:
+def _needed(rate: float, targets: dict[str, float], tier: Tier, autoscaler: Autoscaler) -> int:
     """Return the pods with which no metric would be above its target and tolerance."""
     by_cpu = rate / (tier.capacity * targets["cpu"] / 100)
     by_rate = rate / next(value for name, value in targets.items() if "requests" in name)
@@ -169,5 +167,7 @@ def _metrics(
         if name not in values:
             values[name] = rate if "requests" in name else min(seen.p95, 5.0)
         known = [PodReading(values[name])] * ready
-        metrics.append(PerPod(name, target, [*known, *([PodReading(None, ready=False)] * starting)]))
+        metrics.append(
+            PerPod(name, target, [*known, *([PodReading(None, ready=False)] * starting)])
+        )
     return metrics

@@ -103,7 +103,8 @@ def get(url: str) -> tuple[int, str]:
             return error.code, error.read().decode()
 
 
-def until(condition: Callable[[], bool], what: str) -> None:
+def until(condition: Callable[[], bool], what: object) -> None:
+    """Wait for *condition*; *what* is told as it is when patience ends."""
     deadline = time.monotonic() + PATIENCE
     while not condition():
         assert time.monotonic() < deadline, what

@@ -9,7 +9,6 @@ from typing import Any, TypeAlias
 
 import yaml
 
-
 Resource: TypeAlias = dict[str, Any]
 
 _KNOWN = {
@@ -86,9 +85,7 @@ def _set(said: Resource, resources: list[Resource]) -> None:
         for image in said.get("images", ()):
             for container in _containers(resource):
                 if container["image"].partition(":")[0] == image["name"]:
-                    container["image"] = (
-                        f"{image.get('newName', image['name'])}:{image['newTag']}"
-                    )
+                    container["image"] = f"{image.get('newName', image['name'])}:{image['newTag']}"
 
 
 def _containers(resource: Resource) -> list[Resource]:

@@ -128,7 +128,7 @@ def test_no_query_of_a_dashboard_or_an_autoscaler_is_empty_under_load(cluster: C
         open_ones[:] = [each for each in open_ones if not cluster.query(each[1])]
         return not open_ones
 
-    clusters.until(answered, f"empty: {open_ones}")
+    clusters.until(answered, open_ones)
 
 
 def test_the_autoscalers_ask_for_metrics_that_the_adapter_makes() -> None:
