@@ -87,7 +87,7 @@ k6: $(STAMP) .state/bin/k6 ## run the k6 scripts with k6 itself, which Go builds
 	$(BIN)/python -m loadtest run $(TEST) --profile smoke --engine k6
 
 .state/bin/k6:
-	@command -v go >/dev/null || { echo "k6 is built with Go, which isn't here: apt-get install golang-go, or https://go.dev/dl" >&2; exit 1; }
+	@command -v go >/dev/null || { echo "k6 is built with Go, which isn't here: install Go 1.21 or newer, which fetches the version it needs" >&2; exit 1; }
 	@mkdir -p .state/bin
 	GOBIN=$(CURDIR)/.state/bin GOFLAGS=-buildvcs=false go install go.k6.io/k6@$(K6_VERSION)
 

@@ -120,8 +120,8 @@ def _run(options: argparse.Namespace, console: Console) -> int:
 
 def _compare(options: argparse.Namespace, console: Console) -> int:
     before, after = record.read(options.before), record.read(options.after)
-    if caution := compare.caution(before, after):
-        console.print(f"caution: {caution}\n", markup=False)
+    for caution in compare.cautions(before, after):
+        console.print(f"caution: {caution}", markup=False)
     rows = compare.differences(before, after, options.limit)
     console.print(compare.text(rows), markup=False)
     return MISSED if any(row.worse for row in rows) else 0

@@ -7,6 +7,8 @@ from loadtest.record import Group, Run
 
 SMALL_MS = 5.0
 """Differences below this are noise, however large they are in percent."""
+BUSIER = 1.0
+"""A difference in load averages that matters."""
 FEW = 50
 """Groups with fewer answers in either run aren't judged: their percentiles jump."""
 
@@ -78,22 +80,24 @@ def _share(what: str, before: float, after: float, limit: float) -> Difference:
     return Difference(what, abs(before) * 100, abs(after) * 100, "%", after - before > limit)
 
 
-def caution(before: Run, after: Run) -> str | None:
-    """Return why the two can't well be compared; None when they can."""
-    for what in ("test", "profile", "scale", "machine"):
-        if getattr(before, what) != getattr(after, what):
-            return f"the {what} differs: {getattr(before, what)}, {getattr(after, what)}"
-    return None
+def cautions(before: Run, after: Run) -> list[str]:
+    """Return why the two can't well be compared; none when they can."""
+    found = [
+        f"the {what} differs: {getattr(before, what)}, {getattr(after, what)}"
+        for what in ("test", "profile", "scale", "engine", "machine")
+        if getattr(before, what) != getattr(after, what)
+    ]
+    if abs(before.load - after.load) > BUSIER:
+        found.append(f"the machine was busy with more: load {before.load:.1f}, {after.load:.1f}")
+    return found
 
 
 def text(rows: list[Difference]) -> str:
     """Return the table for a terminal."""
     width = max(len(row.what) for row in rows) + 2
-    lines = [f"{'':<{width}}{'before':>12}{'after':>12}{'change':>10}"]
+    lines = [f"{'':<{width}}{'before':>14}{'after':>14}{'change':>10}"]
     for row in rows:
-        unit = f" {row.unit}" if row.unit else ""
-        lines.append(
-            f"{row.what:<{width}}{row.before:>12,.2f}{row.after:>12,.2f}{row.change:>10}{unit}"
-            f"{'   WORSE' if row.worse else ''}"
-        )
+        before, after = f"{row.before:,.2f} {row.unit:<2}", f"{row.after:,.2f} {row.unit:<2}"
+        mark = "   WORSE" if row.worse else ""
+        lines.append(f"{row.what:<{width}}{before:>14}{after:>14}{row.change:>10}{mark}")
     return "\n".join(lines)

@@ -81,13 +81,18 @@ def decode(text: bytes | str, kind: type[T]) -> T:
     return value
 
 
-def query_values(request: web.Request, kind: type[T]) -> T:
-    """Return the query string as *kind*; a parameter given twice is refused."""
+def query_values(request: web.Request, kind: type[T], *, empty: bool = True) -> T:
+    """Return the query string as *kind*; a parameter given twice is refused.
+
+    *empty* False leaves out parameters without a value, which a browser's form sends for
+    whatever nobody has filled in.
+    """
     values: dict[str, str] = {}
     for name, text in request.query.items():
         if name in values:
             raise bad_input(f"given more than once: {name}", name)
-        values[name] = text
+        if text or empty:
+            values[name] = text
     try:
         value = msgspec.convert(values, type=kind, strict=False)
     except msgspec.ValidationError as error:

@@ -2,7 +2,7 @@
 
 from aiohttp import web
 
-from upstream import pages
+from upstream import dashboard, pages
 from upstream.answers import LARGEST_BODY_BYTES
 from upstream.context import HUB, Hub
 from upstream.failures import Handler, errors_answered
@@ -19,6 +19,12 @@ from upstream.handlers import (
     trpc,
 )
 from upstream.monitoring.monitor import Origin, origin
+
+_PAGES_MAY = (
+    "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none';"
+    " object-src 'none'"
+)
+"""Pages load what comes from here, and nothing that was smuggled into them runs."""
 
 
 def make_app(hub: Hub) -> web.Application:
@@ -42,9 +48,13 @@ def _page_routes() -> list[web.RouteDef]:
         web.get("/docs", pages.docs),
         web.get("/docs/{slug}", pages.docs_page),
         web.get("/login", pages.login_page),
-        web.get("/dashboard", pages.dashboard),
-        web.get("/dashboard/billing", pages.billing),
-        web.get("/dashboard/{list:issues|runs|tests|projects}", pages.dashboard_list),
+        web.get("/dashboard", dashboard.overview),
+        web.get("/dashboard/issues", dashboard.issues),
+        web.get("/dashboard/runs", dashboard.runs),
+        web.get("/dashboard/tests", dashboard.tests),
+        web.get("/dashboard/projects", dashboard.projects),
+        web.get("/dashboard/analytics", dashboard.analytics),
+        web.get("/dashboard/billing", dashboard.billing),
         web.get("/_next/static/{file:.+}", static.static),
         web.get("/images/{file:.+}", static.static),
         web.get("/fonts/{file:.+}", static.static),
@@ -98,9 +108,13 @@ async def _remembered(request: web.Request, handler: Handler) -> web.StreamRespo
     return await handler(request)
 
 
-async def _sign(_request: web.Request, response: web.StreamResponse) -> None:
+async def _sign(request: web.Request, response: web.StreamResponse) -> None:
     # aiohttp would tell its own version and Python's to everybody.
     response.headers["Server"] = "hub"
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    if response.content_type == "text/html" and not request.path.startswith("/internal/"):
+        response.headers["Content-Security-Policy"] = _PAGES_MAY
+        response.headers["Referrer-Policy"] = "same-origin"
 
 
 async def _end_live_connections(app: web.Application) -> None:

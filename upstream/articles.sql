@@ -40,10 +40,14 @@ Pages shift when new rows arrive. A cursor doesn't: pass the nextCursor of one a
     /api/projects?limit=50
     /api/projects?limit=50&cursor=...
 
+## Filters and search
+
+Lists take since and until, instants such as 2026-10-01T00:00:00Z, and what fits their rows: status, severity, detector, trigger, language. The parameter search finds a part of a text, whatever its case.
+
 ## What comes back
 
 The pagination object tells page, limit, total, totalPages, hasNext, hasPrevious and nextCursor.$body$),
-('docs', 'trpc', 'The tRPC procedures', 'Four reads, one wire format, and batches.', 'The hub team', '2026-08-20T08:30:00Z',
+('docs', 'trpc', 'The tRPC procedures', 'Four reads, three writes, one wire format, and batches.', 'The hub team', '2026-08-20T08:30:00Z',
 $body$insight.getIssues, autopilot.getRuns, guardian.getTests and analytics.getMetrics are read with GET. Their input is JSON in the query parameter input.
 
     /api/trpc/insight.getIssues?input={"severity":"critical","limit":10}
@@ -52,19 +56,32 @@ $body$insight.getIssues, autopilot.getRuns, guardian.getTests and analytics.getM
 
 Join procedures by commas and number their inputs. The answers come in the same order; if some succeed and some fail, the status is 207.
 
-    /api/trpc/insight.getIssues,autopilot.getRuns?batch=1&input={"0":{"limit":5},"1":{"status":"failed"}}$body$),
+    /api/trpc/insight.getIssues,autopilot.getRuns?batch=1&input={"0":{"limit":5},"1":{"status":"failed"}}
+
+## Writes
+
+insight.resolveIssue, insight.reopenIssue and autopilot.startRun are called with POST; their input is the JSON of the body.
+
+    curl -b jar -H 'Content-Type: application/json' \
+      -d '{"issueId":7}' /api/trpc/insight.resolveIssue
+
+All of it, with every other route, is described at /api/openapi.json.$body$),
 ('docs', 'live-updates', 'Live updates', 'Server-sent events and a WebSocket for what changes right now.', 'The hub team', '2026-09-02T12:00:00Z',
 $body$Open /api/events as an event source or /api/ws as a WebSocket, and every change in your organization arrives within moments. A quiet connection carries a heartbeat every fifteen seconds.
 
+## Coming back
+
+Every event has an id. A browser sends the last one by itself when it connects again, as Last-Event-ID; a WebSocket takes it as the parameter lastEventId. What happened meanwhile arrives first, unless it is more than two hundred events.
+
 ## Missed something?
 
-An event named resync says that changes may have been missed, for example because the database was restarted. Read the lists again when it comes.$body$),
+An event named resync says that changes may have been missed, for example because the database was restarted or you were away for long. Read the lists again when it comes.$body$),
 ('docs', 'caching', 'How fresh is an answer?', 'Lifetimes, validators and what a write clears.', 'The hub team', '2026-09-15T12:00:00Z',
 $body$Lists may be a minute old, metrics and organizations five, these pages half an hour. Health, login, billing and the dashboard are never cached.
 
 ## Validators
 
-Every answer that may be cached carries an ETag. Send it back in If-None-Match, and an unchanged answer costs no body.
+Every answer that may be cached carries an ETag, and a Last-Modified once its newest change is ten seconds old. Send one back in If-None-Match or If-Modified-Since, and an unchanged answer costs no body.
 
 ## Writes
 

@@ -2,9 +2,14 @@
 
 A new content is a new name, so whatever was sent under a name stays right for ever and may
 be kept for a year.  A name without its hash, or with an old one, is simply not there.
+
+Files name one another by their plain names: a style its fonts as ``url("/fonts/x.woff2")``,
+a module another as ``"./x.js"``.  Here these become the hashed ones, so a module's name
+changes with everything that it loads.
 """
 
 import hashlib
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.resources import files
@@ -19,6 +24,8 @@ _CONTENT_TYPES = {
     "woff2": "font/woff2",
 }
 _HASH_LENGTH = 10
+_MODULE = re.compile(rb'"\./([\w-]+\.js)"')
+"""What follows ``from`` or stands in ``import(...)``; our modules use these quotes alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +49,16 @@ class Assets:
         self.modified = newest_change(files("upstream"))
         """When this version of the hub was put in place; seconds since the epoch."""
         root = files("upstream").joinpath("web", "static")
-        # Styles name images and fonts by their hashes, so these are read before them.
-        found = sorted(_walk(root, ""), key=lambda pair: pair[0].endswith((".css", ".js")))
-        for name, file in found:
-            self._add(name, file.read_bytes())
+        waiting = {name: file.read_bytes() for name, file in _walk(root, "")}
+        while waiting:
+            # Whoever names nothing that waits is next.
+            ready = [
+                name for name, body in waiting.items() if not _named(name, body) & set(waiting)
+            ]
+            if not ready:
+                raise ValueError(f"these files name one another in a circle: {sorted(waiting)}")
+            for name in ready:
+                self._add(name, waiting.pop(name))
 
     def path(self, name: str) -> str:
         """Return the address of the file called *name*, such as ``images/logo.svg``."""
@@ -60,13 +73,26 @@ class Assets:
 
     def _add(self, name: str, body: bytes) -> None:
         stem, _, extension = name.rpartition(".")
-        if extension == "css":
-            for known, path in self._paths.items():
-                body = body.replace(f'url("/{known}")'.encode(), f'url("{path}")'.encode())
+        for known in _named(name, body):
+            if extension == "css":
+                body = body.replace(f'"/{known}"'.encode(), f'"{self._paths[known]}"'.encode())
+            else:
+                plain, hashed = known.rpartition("/")[2], self._paths[known].rpartition("/")[2]
+                body = body.replace(f'"./{plain}"'.encode(), f'"./{hashed}"'.encode())
         digest = hashlib.sha256(body).hexdigest()[:_HASH_LENGTH]
         path = f"/{stem}.{digest}.{extension}"
         self._paths[name] = path
         self._assets[path] = Asset(path, _CONTENT_TYPES[extension], body, digest)
+
+
+def _named(name: str, body: bytes) -> set[str]:
+    """Return the files that the file called *name* names."""
+    if name.endswith(".css"):
+        return {path.decode() for path in re.findall(rb'url\("/([^"]+)"\)', body)}
+    if name.endswith(".js"):
+        folder = name.rpartition("/")[0]
+        return {f"{folder}/{module.decode()}" for module in _MODULE.findall(body)}
+    return set()
 
 
 def newest_change(folder: Traversable) -> float:

@@ -3,12 +3,19 @@
 from itertools import combinations
 from types import ModuleType
 
-from upstream import queries, queries_of_monitoring, queries_of_people, queries_of_writes
+from upstream import (
+    queries,
+    queries_of_monitoring,
+    queries_of_pages,
+    queries_of_people,
+    queries_of_writes,
+)
 from upstream.queries import Listing, Query
 
 MODULES: tuple[ModuleType, ...] = (
     queries,
     queries_of_monitoring,
+    queries_of_pages,
     queries_of_people,
     queries_of_writes,
 )

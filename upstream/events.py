@@ -14,6 +14,7 @@ import logging
 from collections import deque
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from datetime import UTC, datetime
 from typing import Any
 
 import asyncpg
@@ -22,11 +23,12 @@ import msgspec
 from upstream import queries
 from upstream.errors import StartFailed
 from upstream.pool import CONNECTION_LOST, Connection, Pool, connect
-from upstream.queries_of_writes import EVENTS_AFTER, EVENTS_KNOWN, EVENTS_NEWEST
+from upstream.queries_of_writes import EVENT_AT, EVENTS_AFTER, EVENTS_NEWEST
 from upstream.settings import DatabaseAddress, PoolSettings
 
 CHANNEL = "hub_events"
 
+_BEFORE_ALL = datetime(1970, 1, 1, tzinfo=UTC)
 _MOST_WAITING = 256
 _MOST_REPEATED = 200
 """A reader who missed more is told to read its lists again instead."""
@@ -172,19 +174,20 @@ async def newest(pool: Pool, org_id: int) -> int:
 
 
 async def missed_since(pool: Pool, org_id: int, last: int) -> list[Event]:
-    """Return what followed event *last*, oldest first.
+    """Return what followed event *last*, oldest first; 0 was before the first of all.
 
-    A single `resync` when *last* isn't an event of this organization, is more than an hour
-    old, or too much followed.
+    A single `resync` when *last* isn't an event of this organization, or too much followed.
     """
     if last == await newest(pool, org_id):
         return []
-    if last and not await pool.fetchval(EVENTS_KNOWN, org_id, last):
+    happened = await pool.fetchval(EVENT_AT, org_id, last) if last else _BEFORE_ALL
+    if happened is None:
         return [resync(org_id)]
-    rows = await pool.fetch(EVENTS_AFTER, org_id, last, _MOST_REPEATED + 1)
+    rows = await pool.fetch(EVENTS_AFTER, org_id, last, happened, _MOST_REPEATED + 1)
     if len(rows) > _MOST_REPEATED:
         return [resync(org_id)]
-    return [Event(org_id, row["action"], row["target"], row["id"]) for row in rows]
+    missed = [Event(org_id, row["action"], row["target"], row["id"]) for row in rows]
+    return sorted(missed, key=lambda event: event.id or 0)
 
 
 def resync(org_id: int) -> Event:

@@ -1,28 +1,27 @@
-"""The pages that people see: home, blog, documentation, login and the dashboard.
+"""The pages that everybody sees: home, blog, documentation and login.
 
-Public pages are the same for everybody, so that one stored copy serves all; whether
-somebody is logged in shows only on the dashboard, which nobody may store.
+They are the same for everybody, so that one stored copy serves all; whether somebody is
+logged in shows only on the dashboard (`dashboard.py`), which nobody may store.
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
-from http import HTTPStatus
+from datetime import datetime
 from importlib.resources import files
 from typing import Any, Literal
-from urllib.parse import quote
 
+import asyncpg
 from aiohttp import web
 from jinja2 import DictLoader, Environment, StrictUndefined
 
-from upstream import caching, queries
-from upstream.answers import HTML, query_values
+from upstream import caching
+from upstream.answers import HTML
 from upstream.assets import Assets
 from upstream.caching import Freshness
 from upstream.context import HUB
 from upstream.errors import ApiError, not_found
-from upstream.handlers import procedures
-from upstream.identity import Identity, identify
-from upstream.pagination import Filters, PageRequest, fetch_page
+from upstream.queries_of_pages import ARTICLE, ARTICLES_OF_SECTION, PUBLIC_FIGURES
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +45,22 @@ def make_templates(assets: Assets) -> Environment:
     )
     templates.globals["asset"] = assets.path
     templates.filters["number"] = lambda value: f"{value:,}"
+    templates.filters["date"] = lambda day: day.strftime("%-d %b %Y")
+    templates.filters["duration"] = duration
+    templates.filters["pairs"] = lambda words: [(word, word) for word in words]
+    templates.filters["choices"] = lambda rows: [(row["id"], row["name"]) for row in rows]
     templates.filters["day"] = lambda instant: instant.strftime("%-d %B %Y")
-    templates.filters["minute"] = lambda instant: instant.strftime("%Y-%m-%d %H:%M")
+    templates.filters["minute"] = lambda instant: instant.strftime("%-d %b %Y, %H:%M")
     templates.filters["instant"] = lambda instant: instant.isoformat()
     return templates
+
+
+def duration(milliseconds: int | None) -> str:
+    """Return how long something took, as people say it; a dash while it hasn't ended."""
+    if milliseconds is None:
+        return "-"
+    seconds = milliseconds / 1000
+    return f"{seconds:.1f} s" if seconds < 60 else f"{seconds // 60:.0f} min {seconds % 60:.0f} s"
 
 
 def blocks(body: str) -> list[Block]:
@@ -69,13 +80,14 @@ def blocks(body: str) -> list[Block]:
 async def home(request: web.Request) -> web.Response:
     """Answer with the front page."""
     pool = request.app[HUB].pool
-    figures = await pool.fetchrow(queries.PUBLIC_FIGURES)
-    posts = await pool.fetch(queries.ARTICLES_OF_SECTION, "blog")
+    figures = await pool.fetchrow(PUBLIC_FIGURES)
+    posts = await pool.fetch(ARTICLES_OF_SECTION, "blog")
     return _public(
         request,
         "home.html",
         caching.PAGES,
         groups=["pages", "blog"],
+        changed=figures["changed_at"] if figures else None,
         figures=figures,
         posts=posts[:3],
     )
@@ -103,65 +115,12 @@ async def docs_page(request: web.Request) -> web.Response:
 
 async def login_page(request: web.Request) -> web.Response:
     """Answer with the form."""
-    return _private(
+    return private_page(
         request,
         "login.html",
         failed="failed" in request.query,
         next=request.query.get("next", ""),
     )
-
-
-async def dashboard(request: web.Request) -> web.Response:
-    """Answer with what matters today in the caller's organization."""
-    identity = await _person(request)
-    pool = request.app[HUB].pool
-    metrics = await procedures.get_metrics(pool, identity.org_id, procedures.MetricsInput(days=30))
-    issues = await procedures.get_issues(
-        pool, identity.org_id, procedures.IssuesInput(limit=8, status="open", severity="critical")
-    )
-    runs = await procedures.get_runs(pool, identity.org_id, procedures.RunsInput(limit=8))
-    return _private(
-        request,
-        "dashboard.html",
-        identity=identity,
-        metrics=metrics,
-        highest=max((day["issuesFound"] for day in metrics.series), default=0) or 1,
-        issues=issues.data,
-        runs=runs.data,
-    )
-
-
-async def dashboard_list(request: web.Request) -> web.Response:
-    """Answer with one of the dashboard's lists, by page."""
-    identity = await _person(request)
-    hub = request.app[HUB]
-    name = request.match_info["list"]
-    try:
-        wanted = query_values(request, PageRequest)
-    except ApiError:  # an address that was typed by hand begins at the first page
-        wanted = PageRequest()
-    listing = {
-        "issues": queries.ISSUES,
-        "runs": queries.RUNS,
-        "tests": queries.TESTS,
-        "projects": queries.PROJECTS,
-    }[name]
-    page = await fetch_page(hub.pool, listing, identity.org_id, Filters((), ()), wanted)
-    return _private(
-        request,
-        "list.html",
-        identity=identity,
-        name=name,
-        rows=page.data,
-        pagination=page.pagination,
-    )
-
-
-async def billing(request: web.Request) -> web.Response:
-    """Answer with what the organization pays for."""
-    identity = await _person(request)
-    row = await request.app[HUB].pool.fetchrow(queries.SUBSCRIPTION_OF_ORG, identity.org_id)
-    return _private(request, "billing.html", identity=identity, subscription=row)
 
 
 def error_page(request: web.Request, error: ApiError) -> bytes:
@@ -176,9 +135,15 @@ def error_page(request: web.Request, error: ApiError) -> bytes:
 async def _section(
     request: web.Request, section: Literal["blog", "docs"], freshness: Freshness
 ) -> web.Response:
-    articles = await request.app[HUB].pool.fetch(queries.ARTICLES_OF_SECTION, section)
+    articles = await request.app[HUB].pool.fetch(ARTICLES_OF_SECTION, section)
     return _public(
-        request, "section.html", freshness, groups=[section], section=section, articles=articles
+        request,
+        "section.html",
+        freshness,
+        groups=[section],
+        changed=_newest(articles),
+        section=section,
+        articles=articles,
     )
 
 
@@ -187,41 +152,45 @@ async def _article(
 ) -> web.Response:
     pool = request.app[HUB].pool
     slug = request.match_info["slug"]
-    article = await pool.fetchrow(queries.ARTICLE, section, slug)
+    article = await pool.fetchrow(ARTICLE, section, slug)
     if article is None:
         raise not_found(f"there is no page called {slug[:80]!r} here")
+    articles = await pool.fetch(ARTICLES_OF_SECTION, section)
     return _public(
         request,
         "article.html",
         freshness,
         groups=[section, f"{section}:{slug}"],
+        changed=_newest(articles),
         section=section,
         article=article,
         blocks=blocks(article["body"]),
-        articles=await pool.fetch(queries.ARTICLES_OF_SECTION, section),
+        articles=articles,
     )
 
 
-async def _person(request: web.Request) -> Identity:
-    """Return who looks at the dashboard, or send them to the login page."""
-    if (identity := await identify(request)) is None:
-        raise ApiError(
-            HTTPStatus.SEE_OTHER,
-            "login_required",
-            "log in first",
-            headers={"Location": f"/login?next={quote(request.path_qs, safe='/')}"},
-        )
-    return identity
+def _newest(articles: Sequence[asyncpg.Record]) -> datetime | None:
+    """Return when the section last changed: articles are published, never edited."""
+    return max((article["published_at"] for article in articles), default=None)
 
 
 def _public(
-    request: web.Request, template: str, freshness: Freshness, *, groups: list[str], **values: Any
+    request: web.Request,
+    template: str,
+    freshness: Freshness,
+    *,
+    groups: list[str],
+    changed: datetime | None,
+    **values: Any,
 ) -> web.Response:
     text = request.app[HUB].templates.get_template(template).render(path=request.path, **values)
-    return caching.cacheable(request, text.encode(), HTML, freshness=freshness, groups=groups)
+    return caching.cacheable(
+        request, text.encode(), HTML, freshness=freshness, groups=groups, changed=changed
+    )
 
 
-def _private(request: web.Request, template: str, **values: Any) -> web.Response:
+def private_page(request: web.Request, template: str, **values: Any) -> web.Response:
+    """Return a page that no cache may keep."""
     text = request.app[HUB].templates.get_template(template).render(path=request.path, **values)
     return web.Response(
         body=text.encode(), headers={"Content-Type": HTML, "Cache-Control": caching.NEVER}

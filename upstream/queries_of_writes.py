@@ -112,21 +112,15 @@ EVENTS_NEWEST = Query(
     ORDER BY created_at DESC, id DESC LIMIT 1
     """,
 )
-EVENTS_KNOWN = Query(
-    "events.known",
-    """
-    SELECT EXISTS (
-        SELECT FROM audit_logs
-        WHERE id = $2 AND org_id = $1 AND created_at > now() - interval '1 hour'
-    )
-    """,
-)
+EVENT_AT = Query("events.at", "SELECT created_at FROM audit_logs WHERE org_id = $1 AND id = $2")
 EVENTS_AFTER = Query(
     "events.after",
     """
     SELECT id, action, target FROM audit_logs
-    WHERE org_id = $1 AND id > $2 AND created_at > now() - interval '2 hours'
+    WHERE org_id = $1 AND id > $2 AND created_at > $3::timestamptz - interval '15 seconds'
       AND action NOT LIKE 'auth.%'
-    ORDER BY id LIMIT $3
+    ORDER BY created_at, id LIMIT $4
     """,
 )
+"""A row's date is when its transaction began, its number when it was written: 15 seconds are
+more than a transaction takes."""

@@ -17,6 +17,8 @@ from gateway.errors import ConfigurationError
 COMMANDS = {
     "serve": "answer requests",
     "check": "say what is wrong with a rules file, or what it comes to",
+    "init": "write a rules file to begin with, or propose one",
+    "explain": "say why a request is answered as it is, and what would change it",
     "show": "say what holds for one route, and which line says so",
     "purge": "let a running gateway forget what is named",
     "schema": "print the JSON Schema of rules files",

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
-from gateway.config import document, include, routes, spec
+from gateway.config import document, doubts, include, routes, spec
 from gateway.config import spec_writes as writes
 from gateway.config.environment import switched_on
 from gateway.config.findings import Findings, Place, Severity, quoted, render
@@ -110,7 +110,7 @@ def examine(
         root = spec.ROOT.read(node, "", findings)
     except Refused:
         return Examined(findings, None, (), api_passed)
-    further = include.read(root, path.parent, environ, findings, included)
+    further = include.read(root, path, environ, findings, included)
     return _build(root, further, path.parent, origin_override, findings, api_passed=api_passed)
 
 
@@ -142,6 +142,7 @@ def _build(
     if not findings.failed:  # a route that lost a bad path isn't itself
         report_unreachable(written, findings)
     warn_about_scopes(written, users=users, orgs=orgs, findings=findings)
+    doubts.report(written, users=users, orgs=orgs, findings=findings)
     if findings.failed:
         return Examined(findings, None, (), api_passed)
     table = (ApiPassed if api_passed else RouteTable)(
@@ -162,6 +163,7 @@ def _build(
         (*written, fallback),
         api_passed,
         (*(root.get(TESTS) or ()), *included.tests),
+        included.files,
     )
 
 

@@ -103,7 +103,7 @@ def _overrides(cache: Settings, findings: Findings) -> frozenset[str]:
             "an override needs a reason, for whoever reads this next",
             'add because: "..." beside it',
         )
-    if because is not None and not words:
+    if because is not None and not words and not findings.failed:
         findings.warning(
             cache.place_of(spec.BECAUSE),
             "because explains an override, and there is none",
@@ -119,12 +119,11 @@ class _Vary(TypedDict):
 
 def _vary(cache: Settings) -> _Vary:
     written = cache.get(spec.VARY) or {}
-    by_action: dict[str, set[bytes]] = {"exact": set(), "bypass": set(), "normalize": set()}
-    for name, action in written.items():
-        by_action[action.value].add(name.lower().encode("ascii"))
+    # A route's spelling of a field's name may be another than that of the defaults.
+    actions = {name.lower().encode("ascii"): action.value for name, action in written.items()}
     return {
-        "vary_exact": frozenset(by_action["exact"]),
-        "vary_bypass": frozenset(by_action["bypass"]),
+        "vary_exact": frozenset(name for name, action in actions.items() if action == "exact"),
+        "vary_bypass": frozenset(name for name, action in actions.items() if action == "bypass"),
     }
 
 

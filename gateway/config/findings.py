@@ -78,14 +78,22 @@ class Findings:
 
     def __init__(self) -> None:
         self._all: list[Finding] = []
+        self._told: set[tuple[str, int, int, str]] = set()
+        """What stands in the defaults is found again with each route that inherits it."""
 
     def error(self, place: Place | None, text: str, hint: str | None = None) -> None:
         """Note what keeps the file from being used."""
-        self._all.append(Finding(Severity.ERROR, place, text, hint))
+        self._note(Finding(Severity.ERROR, place, text, hint))
 
     def warning(self, place: Place | None, text: str, hint: str | None = None) -> None:
         """Note what is legal and surely not meant."""
-        self._all.append(Finding(Severity.WARNING, place, text, hint))
+        self._note(Finding(Severity.WARNING, place, text, hint))
+
+    def _note(self, finding: Finding) -> None:
+        told = _order(finding)
+        if told not in self._told:
+            self._told.add(told)
+            self._all.append(finding)
 
     @property
     def failed(self) -> bool:

@@ -12,6 +12,7 @@ from typing import TypeAlias, TypeVar
 
 from gateway.config.findings import Findings, Place, quoted
 from gateway.config.routes import Effective
+from gateway.config.shares import needed
 from gateway.routing import hosts
 from gateway.routing.conditions import Conditions
 from gateway.routing.table import methods_of
@@ -47,15 +48,8 @@ class Taker:
 
     def asks_no_more_than(self, other: "Taker") -> bool:
         """Return whether whatever *other* asks for is enough here, path and method aside."""
-        if self.host is not None:
-            if other.host is None:
-                return False
-            if not hosts.contains(self.host.encode("ascii"), other.host.encode("ascii")):
-                return False
         mine, theirs = self.when, other.when
-        if mine.path_regex is not None and mine.path_regex != theirs.path_regex:
-            return False
-        return all(
+        return self.asks_no_other_host(other) and all(
             any(test.implied_by(given) for given in given_tests)
             for tests, given_tests in (
                 (mine.headers, theirs.headers),
@@ -64,6 +58,16 @@ class Taker:
             )
             for test in tests
         )
+
+    def asks_no_other_host(self, other: "Taker") -> bool:
+        """Return whether the host and the expression that *other* asks for are enough here."""
+        if self.host is not None:
+            if other.host is None:
+                return False
+            if not hosts.contains(self.host.encode("ascii"), other.host.encode("ascii")):
+                return False
+        mine = self.when.path_regex
+        return mine is None or mine == other.when.path_regex
 
 
 class Automaton:
@@ -172,14 +176,19 @@ def coverage(taker: Taker, better: Automaton, excepted: Iterable[Taker] = ()) ->
         if accepting and not any(each.excepted for each in accepting):
             found = better.accepting(theirs)
             left = {each.route for each in found if each.excepted}
-            takers = [
-                each
-                for each in found
-                if not each.excepted and each.route not in left and each.asks_no_more_than(taker)
-            ]
+            standing = [each for each in found if not each.excepted and each.route not in left]
+            takers = [each for each in standing if each.asks_no_more_than(taker)]
             if not _covered(taker.methods, takers):
-                return Open(path)
-            enough = {each for each in takers if _covered(taker.methods, [each])}
+                # Only together, if at all: each of them asks for more.
+                used = needed(taker, standing)
+                if used is None:
+                    return Open(path)
+                takers = used
+            enough = {
+                each
+                for each in takers
+                if each.asks_no_more_than(taker) and _covered(taker.methods, [each])
+            }
             alone = enough if alone is None else alone & enough
             together.update(dict.fromkeys(takers))
         for octet in _octets(own, mine, better, theirs):

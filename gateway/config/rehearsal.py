@@ -14,8 +14,10 @@ from gateway.edge.asked import Asking, Cacheable, Settled
 from gateway.edge.site import Site
 from gateway.edge.snapshot import Snapshot
 from gateway.errors import MalformedRequest
+from gateway.policy import directives as directives_of
 from gateway.policy import downstream, key, storing, vary
-from gateway.policy.age import arrived
+from gateway.policy.age import Arrival, arrived
+from gateway.policy.rules import Scope
 from gateway.policy.stored import StoredResponse
 from gateway.routing import templates
 from gateway.routing.identity import ANONYMOUS, Identity, IdentityVerifier
@@ -54,6 +56,9 @@ class Rehearsed:
     """What would be kept; None when nothing would."""
     response: ResponseHead
     """The answer, as the client would get it."""
+    arrival: Arrival
+    has_body: bool = False
+    """Whether the request carries a body."""
 
     @property
     def route(self) -> Route:
@@ -116,11 +121,11 @@ def rehearse(
     head: RequestHead,
     who: Identity | None,
     status: int = 200,
-    answer: Iterable[tuple[str, str]] = (),
+    said: Iterable[tuple[str, str]] = (),
     *,
     now: float | None = None,
 ) -> Rehearsed:
-    """Return what *snapshot* makes of *head* and of an answer of *status* with fields *answer*.
+    """Return what *snapshot* makes of *head* and of an answer of *status* with the fields *said*.
 
     Without *who*, identity is proven by what the request carries. Raises RequestRefused for
     what would be refused.
@@ -129,9 +134,9 @@ def rehearse(
         snapshot = replace(snapshot, identity=_Assumed(who))
     instant = time.time() if now is None else now
     site = Site(snapshot, Counters(), None, clock=lambda: instant)
-    asked = asking.ask(site, head, ANYBODY, framing.of_request(head.fields, head.minor))
-    pairs = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in answer]
-    response = ResponseHead(status, b"", Fields.of(*pairs))
+    body = framing.of_request(head.fields, head.minor)
+    asked = asking.ask(site, head, ANYBODY, body)
+    response = answer(said, status)
     rules = asked.route.cache
     arrival = arrived(response.fields, instant, instant)
     decision = storing.decide(head, response, rules, arrival)
@@ -149,7 +154,34 @@ def rehearse(
         lifetime = None if stored is None else stored.lifetime
         told = downstream.fields_for_client(response.fields, rules, lifetime, status)
         response = ResponseHead(status, b"", asked.route.response_fields.apply(told))
-    return Rehearsed(head, known, asked, decision, stored, response)
+    has_body = body != framing.EMPTY
+    return Rehearsed(head, known, asked, decision, stored, response, arrival, has_body)
+
+
+IN_VAIN_HINT = "give the route a ttl, or let the origin say max-age in CDN-Cache-Control"
+
+
+def answer(fields: Iterable[tuple[str, str]], status: int = 200) -> ResponseHead:
+    """Return the head of an origin's answer."""
+    pairs = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in fields]
+    return ResponseHead(status, b"", Fields.of(*pairs))
+
+
+def in_vain(rehearsed: Rehearsed, response: ResponseHead) -> str | None:
+    """Return what the origin says in *response* without effect; None when all has one."""
+    rules = rehearsed.route.cache
+    directives = directives_of.parse_response(response.fields)
+    if (
+        rules.enabled
+        and (rules.lifetime is None or rules.scope is Scope.SHARED)
+        and directives.s_maxage is not None
+        and (directives.stale_while_revalidate or rules.stale_while_revalidate)
+    ):
+        return (
+            "stale-while-revalidate does nothing beside s-maxage, which wants stale answers "
+            "validated (RFC 9111 section 5.2.2.10)"
+        )
+    return None
 
 
 def key_parts(rehearsed: Rehearsed) -> dict[str, str]:

@@ -63,15 +63,16 @@ def build(
     *included* are the tables of routes from further files.
     """
     written = root.get(spec.ROUTES)
+    has_routes = written is not None or bool(included)
     table = root.get(spec.DEFAULTS)
     defaults = _Defaults(
         default_origin,
         _default_origin_place(root, default_origin),
         None if table is None else table.values.get(spec.CACHE.name),
-        OBEY_ORIGIN if written is None else CacheRules(),
+        CacheRules() if has_routes else OBEY_ORIGIN,
         table,
     )
-    name = ALL if written is None else DEFAULT
+    name = DEFAULT if has_routes else ALL
     fallback = Effective(
         Route(
             name,

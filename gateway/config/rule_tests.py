@@ -6,7 +6,15 @@ from typing import Any
 
 from gateway.config import spec_tests as spec
 from gateway.config.findings import Findings, Place, quoted
-from gateway.config.rehearsal import Rehearsed, identity, rehearse, request
+from gateway.config.rehearsal import (
+    IN_VAIN_HINT,
+    Rehearsed,
+    answer,
+    identity,
+    in_vain,
+    rehearse,
+    request,
+)
 from gateway.config.tables import Key, Setting, Settings
 from gateway.config.units import show_duration
 from gateway.edge.snapshot import Snapshot
@@ -32,14 +40,14 @@ def run(
     """
     passed = 0
     for test in tests:
-        failures = list(_failures(test.value, snapshot))
+        failures = list(_failures(test.value, snapshot, findings))
         for failure in failures:
             findings.error(failure.place, f"test failed: {failure.text}")
         passed += not failures
     return passed, len(tests)
 
 
-def _failures(test: Settings, snapshot: Snapshot) -> Iterator[Failure]:
+def _failures(test: Settings, snapshot: Snapshot, findings: Findings) -> Iterator[Failure]:
     who = _who(test.get(spec.AS))
     asked = test.get(spec.REQUEST) or "GET /"
     try:
@@ -47,6 +55,12 @@ def _failures(test: Settings, snapshot: Snapshot) -> Iterator[Failure]:
     except RequestRefused as error:
         yield Failure(test.place_of(spec.REQUEST), f"{quoted(asked)} is refused: {error}")
         return
+    response = test.get(spec.RESPONSE)
+    if response is not None:
+        head = answer(_pairs(response.get(spec.HEADERS)))
+        doubt = in_vain(rehearsed, head)
+        if doubt is not None:
+            findings.warning(test.place_of(spec.RESPONSE), doubt, IN_VAIN_HINT)
     expected = test.get(spec.EXPECT)
     if expected is not None:
         yield from _unmet(expected, rehearsed)
@@ -85,13 +99,13 @@ def _rehearse(test: Settings, snapshot: Snapshot, asked: str, who: Identity) -> 
     method, _, target = asked.partition(" ")
     response = test.get(spec.RESPONSE)
     status = None if response is None else response.get(spec.STATUS)
-    answer = None if response is None else response.get(spec.HEADERS)
+    fields = None if response is None else response.get(spec.HEADERS)
     return rehearse(
         snapshot,
         request(method, target, _pairs(test.get(spec.HEADERS))),
         who,
         200 if status is None else status,
-        _pairs(answer),
+        _pairs(fields),
     )
 
 

@@ -103,6 +103,18 @@ class TextShape(Shape[T]):
             raise Refused from error
 
 
+def _types(shape: TextShape[Any]) -> str | list[str]:
+    """Return what an editor's YAML reader makes of values that *shape* takes unquoted."""
+    kinds = ["string"]
+    for text, kind in (("12", "integer"), ("1.5", "number"), ("true", "boolean")):
+        try:
+            shape.parse(text)
+        except Unfit:
+            continue
+        kinds.append(kind)
+    return kinds if len(kinds) > 1 else "string"
+
+
 class Matching(TextShape[str]):
     """A text that a pattern matches whole."""
 
@@ -119,7 +131,10 @@ class Matching(TextShape[str]):
 
     @override
     def schema(self) -> Schema:
-        return {"type": "string", "pattern": f"^(?:{self._pattern.pattern})$|{REFERENCE}"}
+        return {
+            "type": _types(self),
+            "pattern": f"^(?:{self._pattern.pattern})$|{REFERENCE}",
+        }
 
 
 class Parsed(TextShape[T]):
@@ -145,8 +160,8 @@ class Parsed(TextShape[T]):
     @override
     def schema(self) -> Schema:
         if self._pattern is None:
-            return {"type": "string"}
-        return {"type": "string", "pattern": f"^(?:{self._pattern})$|{REFERENCE}"}
+            return {"type": _types(self)}
+        return {"type": _types(self), "pattern": f"^(?:{self._pattern})$|{REFERENCE}"}
 
     @override
     def show(self, value: T) -> str:
@@ -181,7 +196,12 @@ class Words(TextShape[str]):
         booleans = [word == "true" for word in self.spellings if word in {"true", "false"}]
         words = [word for word in self.spellings if word not in {"true", "false"}]
         numbers = [int(word) for word in words if word.isdigit()]
-        return {"enum": [*words, *booleans, *numbers]}
+        return {
+            "anyOf": [
+                {"enum": [*words, *booleans, *numbers]},
+                {"type": "string", "pattern": REFERENCE},
+            ]
+        }
 
 
 class Flag(TextShape[bool]):
@@ -205,7 +225,10 @@ class Flag(TextShape[bool]):
 
     @override
     def schema(self) -> Schema:
-        return {"anyOf": [{"type": "boolean"}, {"type": "string", "pattern": REFERENCE}]}
+        words = "^[Tt][Rr][Uu][Ee]$|^[Ff][Aa][Ll][Ss][Ee]$"
+        return {
+            "anyOf": [{"type": "boolean"}, {"type": "string", "pattern": f"{words}|{REFERENCE}"}]
+        }
 
     @override
     def show(self, value: bool) -> str:

@@ -191,12 +191,14 @@ OVERRIDE = Key(
 )
 BECAUSE = Key(
     "because",
-    Matching("a reason, for whoever reads this next", r"(?s).{8,500}"),
+    Matching("a reason, for whoever reads this next", r"[\s\S]{8,500}"),
     "Why an override is right.",
 )
 VARY = Key(
     "vary",
-    MapOf(HEADER_NAME, Words("exact", "normalize", "bypass"), "fields with what to do"),
+    MapOf(
+        HEADER_NAME, Words("exact", "normalize", "bypass"), "fields with what to do", any_case=True
+    ),
     "What to do about a field that the origin varies on: keep a response for each value (exact), "
     "for each meaning (normalize), or keep none (bypass).",
 )
@@ -266,6 +268,7 @@ ROUTE_TABLE = Table(
     routing.TIMEOUTS,
     routing.PURGE,
     other_words=OTHER_WORDS,
+    one_of=(routing.RESPOND.name, routing.REDIRECT.name, routing.REWRITE.name),
 )
 ROUTES = Key(
     "routes",
@@ -279,8 +282,8 @@ INCLUDE = Key(
         Matching("the path of a file", r"[^\x00-\x1f\x7f]{1,512}"),
         "the path of a file, or a list of them",
     ),
-    "Further files, relative to this one, with `routes` and `tests` alone; their routes come "
-    "after this file's, in the order of this list.",
+    "Further files, relative to this one, with `routes`, `tests` and `include` alone; their "
+    "routes come after this file's, in the order of this list.",
 )
 VERSION = Key("version", Words("1"), "The version of this language.", required=True)
 ROOT = Table(
@@ -297,5 +300,14 @@ ROOT = Table(
     title="Rules of the caching gateway",
     other_words=OTHER_WORDS,
 )
-INCLUDED = Table(ROUTES, TESTS, other_words=OTHER_WORDS)
+_ONCE = "it stands once, in the file that everything begins with"
+INCLUDED = Table(
+    INCLUDE,
+    ROUTES,
+    TESTS,
+    other_words=OTHER_WORDS,
+    refused={
+        key.name: _ONCE for key in ROOT.keys if key.name not in ("include", "routes", "tests")
+    },
+)
 """What an included file may have."""

@@ -40,7 +40,7 @@ HOST = Key(
 )
 HEADER = Key(
     "header",
-    MapOf(HEADER_NAME, _VALUES, "field names with values"),
+    MapOf(HEADER_NAME, _VALUES, "field names with values", any_case=True),
     "Request header fields; `present` is any value, `absent` is none.",
 )
 COOKIE = Key(
@@ -71,7 +71,7 @@ EXCEPT = Key(
 # answers ----------------------------------------------------------------------------------
 
 RESPOND_STATUS = Key("status", Count(200, 599), "The status.", default="200")
-BODY = Key("body", Matching("a text", r"(?s).{0,65536}"), "The body.")
+BODY = Key("body", Matching("a text", r"[\s\S]{0,65536}"), "The body.")
 CONTENT_TYPE = Key(
     "content_type",
     Matching("a media type", r"[A-Za-z0-9!#$&^_.+\-]+/[\x20-\x7e]{1,200}"),
@@ -105,7 +105,11 @@ REWRITE = Key(
 
 # changes and limits -----------------------------------------------------------------------
 
-SET = Key("set", MapOf(CHANGED_HEADER, HEADER_VALUE, "field names with values"), "Fields to set.")
+SET = Key(
+    "set",
+    MapOf(CHANGED_HEADER, HEADER_VALUE, "field names with values", any_case=True),
+    "Fields to set.",
+)
 REMOVE = Key("remove", ListOf(CHANGED_HEADER, "field names"), "Fields to remove.")
 _CHANGES = Table(SET, REMOVE, other_words={**OTHER_WORDS, "add": "set", "unset": "remove"})
 REQUEST_HEADERS: Key[Settings] = Key(

@@ -19,7 +19,7 @@ REQUEST = Key(
 )
 HEADERS = Key(
     "headers",
-    MapOf(HEADER_NAME, HEADER_VALUE, "field names with values"),
+    MapOf(HEADER_NAME, HEADER_VALUE, "field names with values", any_case=True),
     "Header fields; host too.",
 )
 AS: Key[Settings] = Key("as", _IDENTITY, "Who asks; nobody in particular when left out.")

@@ -4,6 +4,7 @@ What was read keeps its places, so that a later stage can point at the line that
 fault with, and `gateway show` can say where each value comes from.
 """
 
+import itertools
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar, cast
@@ -67,7 +68,11 @@ class ListOf(Shape[tuple[Setting[T], ...]]):
 class MapOf(Shape[Mapping[str, Setting[T]]]):
     """Values of one shape under names that the operator chooses."""
 
-    def __init__(self, name: TextShape[str], value: Shape[T], expects: str) -> None:
+    def __init__(
+        self, name: TextShape[str], value: Shape[T], expects: str, *, any_case: bool = False
+    ) -> None:
+        """With *any_case*, two names that differ in case alone are the same, and one too many."""
+        self._any_case = any_case
         self._name = name
         self._value = value
         self.expects = expects
@@ -77,9 +82,20 @@ class MapOf(Shape[Mapping[str, Setting[T]]]):
         if not isinstance(node, Mapped):
             raise self.complain(node, at, findings)
         found: dict[str, Setting[T]] = {}
+        lines: dict[str, int] = {}
         for key, value in node.entries:
             try:
                 name = self._name.read(key, at, findings)
+                if self._any_case:
+                    first = lines.get(name.lower())
+                    if first is not None:
+                        findings.error(
+                            key.place,
+                            f"{at}: the field {quoted(name)} is repeated",
+                            f"it stands on line {first} too; case doesn't matter in field names",
+                        )
+                        continue
+                    lines[name.lower()] = key.place.line
                 found[name] = Setting(self._value.read(value, f"{at}.{name}", findings), key.place)
             except Refused:
                 continue
@@ -152,12 +168,15 @@ class Table(Shape[Settings]):
         title: str = "",
         other_words: Mapping[str, str] | None = None,
         refused: Mapping[str, str] | None = None,
+        one_of: Collection[str] = (),
     ) -> None:
         """Declare the keys of a table.
 
         *other_words* maps what other products call a key to what it is called here;
-        *refused* maps keys that nobody shall have to the reason.
+        *refused* maps keys that nobody shall have to the reason. Of *one_of*, the schema
+        allows one at most; who builds from the table says so with more words.
         """
+        self._one_of = tuple(one_of)
         self._refused = refused or {}
         self.keys = keys
         self._by_name = {key.name: key for key in keys}
@@ -220,6 +239,9 @@ class Table(Shape[Settings]):
         required = [key.name for key in self.keys if key.required]
         if required:
             schema["required"] = required
+        if self._one_of:
+            pairs = itertools.combinations(self._one_of, 2)
+            schema["allOf"] = [{"not": {"required": list(pair)}} for pair in pairs]
         return schema
 
     @override

@@ -18,6 +18,8 @@ from aiohttp import web
 
 from gateway.control import metrics
 from gateway.control.addresses import Address
+from gateway.control.explain import Question
+from gateway.control.explaining import BadQuestion, question
 from gateway.control.purging import BadPurge, PurgeRequest, Receipt, described, purges
 from gateway.errors import ConfigurationError
 from gateway.storage.purges import Purge
@@ -75,6 +77,12 @@ class Observed(Protocol):
         Raises ConfigurationError when it can't be used.
         """
 
+    async def explain(self, question: Question) -> dict[str, object]:
+        """Say why a request is answered as it is, and what is stored for it.
+
+        Raises BadQuestion for a request that would be refused.
+        """
+
     async def purge(self, purges: list[Purge]) -> Receipt:
         """Let every worker know of *purges*; return who said that it does."""
 
@@ -87,6 +95,9 @@ class _Pages(msgspec.Struct, frozen=True):
     )
     purge: str = msgspec.field(
         name="-/purge", default="POST purges what its JSON body names, and answers with a receipt"
+    )
+    explain: str = msgspec.field(
+        name="-/explain", default="why ?method=GET&target=/path is answered as it is"
     )
     metrics: str = "counts for Prometheus, summed over the workers"
 
@@ -110,6 +121,7 @@ class Admin:
         application.router.add_get("/metrics", self._metrics)
         application.router.add_post("/-/reload", self._reload)
         application.router.add_post("/-/purge", self._purge)
+        application.router.add_get("/-/explain", self._explain)
         self._runner = web.AppRunner(application, access_log=None, handle_signals=False)
 
     async def start(self, listening: socket.socket) -> None:
@@ -187,6 +199,17 @@ class Admin:
         receipt = await self._observed.purge(named)
         _log.info("purged: %s", "; ".join(map(described, named)))
         return _json(receipt, HTTPStatus.OK if receipt.applied else HTTPStatus.ACCEPTED)
+
+    async def _explain(self, request: web.Request) -> web.Response:
+        if not self._loopback:
+            text = "what is stored is told over a loopback address only"
+            return _problem(HTTPStatus.FORBIDDEN, text)
+        try:
+            return _json(await self._observed.explain(question(request.query.items())))
+        except BadQuestion as error:
+            return _problem(HTTPStatus.BAD_REQUEST, str(error))
+        except ConfigurationError as error:
+            return _problem(HTTPStatus.SERVICE_UNAVAILABLE, str(error))
 
     async def _reload(self, request: web.Request) -> web.Response:
         refusal = self._turned_away(request)

@@ -83,6 +83,39 @@ class Purged(msgspec.Struct, frozen=True, tag="purged"):
     number: int
 
 
+class Peek(msgspec.Struct, frozen=True, tag="peek"):
+    """Asks a worker what it has stored under a cache key."""
+
+    number: int
+    """What its answer names."""
+    key: bytes
+
+
+class Variant(msgspec.Struct, frozen=True):
+    """A stored response, as people are told about it; durations are seconds."""
+
+    status: int
+    bytes: int
+    """Of its body."""
+    age: float
+    fresh_for: float
+    """Negative once it is stale."""
+    invalid: bool
+    """Whether it must be validated before its next use, whatever its age."""
+    route: str
+    """The route that stored it."""
+    groups: list[str]
+    vary: dict[str, str | None]
+    """The request fields that it depends on, with the values that it is for."""
+
+
+class Peeked(msgspec.Struct, frozen=True, tag="peeked"):
+    """What a worker has stored under the key that it was asked about."""
+
+    number: int
+    variants: list[Variant]
+
+
 class Spread(msgspec.Struct, frozen=True, tag="spread"):
     """A worker has noted purges that the others don't know of yet."""
 
@@ -113,8 +146,8 @@ class Told(msgspec.Struct, frozen=True, tag="told"):
     reading: Reading
 
 
-ToWorker: TypeAlias = Begin | Ask | Drain | Reopen | Reload | PurgeNow
-FromWorker: TypeAlias = Ready | Failed | Retiring | Told | Reloaded | Purged | Spread
+ToWorker: TypeAlias = Begin | Ask | Drain | Reopen | Reload | PurgeNow | Peek
+FromWorker: TypeAlias = Ready | Failed | Retiring | Told | Reloaded | Purged | Spread | Peeked
 Message: TypeAlias = ToWorker | FromWorker
 
 

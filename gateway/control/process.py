@@ -16,6 +16,8 @@ from gateway.control.channel import (
     Channel,
     Drain,
     Failed,
+    Peek,
+    Peeked,
     Purged,
     PurgeNow,
     Ready,
@@ -26,6 +28,7 @@ from gateway.control.channel import (
     Settings,
     Spread,
     Told,
+    Variant,
 )
 from gateway.control.totals import nothing
 from gateway.counters import Reading
@@ -58,6 +61,8 @@ class WorkerProcess:
         self._heard = heard
         self._purging: dict[int, asyncio.Future[None]] = {}
         self._purges = 0
+        self._peeking: dict[int, asyncio.Future[list[Variant]]] = {}
+        self._peeks = 0
         self.state = State.STARTING
         self.started = time.time()
         self.reading: Reading = nothing()
@@ -181,6 +186,20 @@ class WorkerProcess:
             self._purging.pop(number, None)
         return answer.done()
 
+    async def peek(self, key: bytes, limit: float) -> list[Variant] | None:
+        """Return what it has stored under *key*; None when it didn't say in *limit* seconds."""
+        if self.state not in {State.ACCEPTING, State.DRAINING}:
+            return None
+        self._peeks += 1
+        number = self._peeks
+        answer = self._peeking[number] = asyncio.get_running_loop().create_future()
+        self._channel.send(Peek(number, key))
+        try:
+            await asyncio.wait([answer], timeout=limit)
+        finally:
+            self._peeking.pop(number, None)
+        return answer.result() if answer.done() else None
+
     def drain(self) -> None:
         """Tell it to finish what runs and end."""
         if self.state is not State.ENDED:
@@ -211,6 +230,10 @@ class WorkerProcess:
                     self._took_rules(None)
                 case Purged(number):
                     self._purge_done(number)
+                case Peeked(number, variants):
+                    asked = self._peeking.get(number)
+                    if asked is not None and not asked.done():
+                        asked.set_result(variants)
                 case Spread(purges):
                     self._heard(self, purges)
                 case Retiring():

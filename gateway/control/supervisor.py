@@ -23,6 +23,8 @@ from gateway.background import Background
 from gateway.control import addresses, totals
 from gateway.control.admin import Admin, Readiness, Stage, WorkerStatus
 from gateway.control.channel import Settings
+from gateway.control.explain import Question
+from gateway.control.explaining import Explainer
 from gateway.control.metrics import Facts
 from gateway.control.process import State, WorkerProcess
 from gateway.control.purging import Receipt, tell
@@ -74,6 +76,7 @@ class Supervisor:
         self._past = totals.nothing()
         self._purges = Purges()
         """What was purged since the start, for workers that begin later."""
+        self._explainer = Explainer()
         self._stop = asyncio.Event()
         self._at_once = asyncio.Event()
 
@@ -191,6 +194,10 @@ class Supervisor:
         """Let every worker know of *purges*; return who said that it does."""
         self._note(purges)
         return await tell(list(self._present), purges)
+
+    async def explain(self, question: Question) -> dict[str, object]:
+        """Explain *question* under the rules in force, with what the workers have stored."""
+        return await self._explainer.answer(question, self.settings, list(self._present))
 
     def _spread(self, teller: WorkerProcess, purges: list[Purge]) -> None:
         """Let the others know of what *teller* noted first."""

@@ -25,6 +25,8 @@ from gateway.control.channel import (
     Drain,
     Failed,
     Message,
+    Peek,
+    Peeked,
     Purged,
     PurgeNow,
     Ready,
@@ -35,6 +37,7 @@ from gateway.control.channel import (
     Settings,
     Spread,
     Told,
+    Variant,
 )
 from gateway.counters import Counters, Reading
 from gateway.errors import ConfigurationError
@@ -54,6 +57,9 @@ class DataPlane(Protocol):
 
     def purge(self, purges: list[Purge]) -> None:
         """Use nothing any more that *purges*, which began elsewhere, forbid."""
+
+    def stored(self, key: bytes) -> list[Variant]:
+        """Return what is stored under the cache key *key*, newest first."""
 
     def remember(self, purged: list[tuple[Purge, float]]) -> None:
         """Note what was purged before we began, and when (epoch seconds)."""
@@ -176,6 +182,8 @@ class _Serving:
                 self._plane.purge(purges)
                 if number:
                     self._channel.send(Purged(number))
+            case Peek(number, key):
+                self._channel.send(Peeked(number, self._plane.stored(key)))
             case Reopen():
                 if self._access_log is not None:
                     self._access_log.reopen()

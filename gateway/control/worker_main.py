@@ -9,10 +9,12 @@ from pathlib import Path
 from gateway.config.build import load
 from gateway.control import worker
 from gateway.control.access_log import AccessLogFile
-from gateway.control.channel import Settings
+from gateway.control.channel import Settings, Variant
 from gateway.counters import Counters
 from gateway.edge.gateway import Gateway
 from gateway.edge.snapshot import Snapshot
+from gateway.policy.age import current_age
+from gateway.policy.stored import StoredResponse
 
 _COLLECTED_AFTER = (50_000, 50, 100)
 """Containers made and not freed, before the collector looks at the young ones, and so on.
@@ -27,6 +29,35 @@ class Plane(Gateway):
         """Go by the rules of *settings* from now on; raises ConfigurationError."""
         # In a thread: a long file takes longer to check than a client should wait.
         self.adopt(await asyncio.to_thread(_snapshot, settings))
+
+    def stored(self, key: bytes) -> list[Variant]:
+        """Return what is stored under *key*, as it would be judged now, newest first."""
+        shelf = self.site.memory.peek(key)
+        if shelf is None:
+            return []
+        judged = [self.site.purges.judge(each) for each in shelf.variants]
+        now = self.site.clock()
+        return [_told(each, now) for each in judged if each is not None]
+
+
+def _told(stored: StoredResponse, now: float) -> Variant:
+    age = current_age(stored.arrival, now)
+    groups = dict.fromkeys((*stored.groups, *stored.filed.labels))
+    return Variant(
+        status=stored.status,
+        bytes=len(stored.body),
+        age=round(age, 3),
+        fresh_for=round(stored.lifetime - age, 3),
+        invalid=stored.invalid,
+        route=stored.filed.route,
+        groups=[group.decode("utf-8", "replace") for group in groups],
+        vary={
+            name.decode("latin-1"): None if value is None else value.decode("latin-1")
+            for name, value in stored.nominated
+            # A session or a token is nobody's to read, not even an operator's.
+            if name not in (b"cookie", b"authorization")
+        },
+    )
 
 
 def _snapshot(settings: Settings) -> Snapshot:

@@ -67,7 +67,7 @@ class Crowd:
         self._idle: list[User] = []
         """Callers with a rate that are free."""
         self._asked = 0
-        """How many questions the rate has had since the measurement began."""
+        """How many questions the rate has had."""
         self._cumulated = list(itertools.accumulate(weight for weight, _ in orders.questions))
         self._requests = [
             [self._request(target, cookie) for _, target in orders.questions]
@@ -97,14 +97,16 @@ class Crowd:
             part = math.sqrt((user.number + 1) / orders.users)
             self._wheel.add(self._begun + orders.ramp * part, user)
         next_report = self._begun + 1
+        # Before the measurement, so that the cache isn't empty then.
+        asking_since = self._begun + orders.ramp
         # epoll counts in milliseconds; questions at a rate are late by half of one, on average.
         patience = 0.001 if orders.rate else _TICK / 4
         while True:
             now = time.monotonic()
             for due, user in self._wheel.due(now):
                 self._act(user, due)
-            if orders.rate and self._measuring_since is not None:
-                self._ask_by_rate(now)
+            if orders.rate and now >= asking_since:
+                self._ask_by_rate(now - asking_since, asking_since)
             if now >= next_report:
                 self._report()
                 next_report += 1
@@ -173,12 +175,11 @@ class Crowd:
         if sent < len(request):
             self._lose(user, "send: the gateway takes no more")
 
-    def _ask_by_rate(self, now: float) -> None:
-        assert self._measuring_since is not None
+    def _ask_by_rate(self, lasted: float, since: float) -> None:
         rate = self._orders.rate
-        until = int((now - self._measuring_since) * rate)
+        until = int(lasted * rate)
         while self._asked < until and self._idle:
-            due = self._measuring_since + self._asked / rate
+            due = since + self._asked / rate
             self._asked += 1
             self._ask(self._idle.pop(), due)
         self._second.behind = until - self._asked

@@ -1,5 +1,6 @@
 """Starts the processes of a crowd, tells them what to do, adds up what they report."""
 
+import math
 import os
 import subprocess
 import sys
@@ -220,7 +221,8 @@ class Conduct:
             listening[number].append(second.listening)
             slow.update(second.slow)
             together[at].append(second)
-        series = [add_up(together[at]) for at in sorted(together)]
+        # The last of them is what was left when the time was over.
+        series = [add_up(together[at]) for at in sorted(together)][: math.ceil(plan.hold)]
         return Result(
             machine=machine(),
             started=begun.isoformat(timespec="seconds"),
@@ -237,7 +239,10 @@ class Conduct:
             kinds=dict(kinds.most_common()),
             kinds_before=dict(before_that.most_common()),
             slow=dict(slow.most_common()),
-            series=tuple((each.count, round(each.percentile(95), 1)) for each in series),
+            series=tuple(
+                (each.count, round(each.percentile(95), 1), round(each.percentile(99), 1))
+                for each in series
+            ),
             behind=max((second.behind for _, _, second in during), default=0),
             p50_ms=round(whole.percentile(50), 3),
             p95_ms=round(whole.percentile(95), 3),
@@ -298,7 +303,9 @@ class _Measured:
         seconds = max(self._last - self.since, 1e-9)
         return {
             name: costs.Cost(
-                resident, round((self._cpu_last[name] - self._cpu_first[name]) / seconds, 3)
+                # A process that ended in between takes its time with it.
+                resident,
+                max(0.0, round((self._cpu_last[name] - self._cpu_first[name]) / seconds, 3)),
             )
             for name, resident in self._resident.items()
         }

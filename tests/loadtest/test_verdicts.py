@@ -81,6 +81,18 @@ def test_a_few_milliseconds_are_no_difference() -> None:
     assert not any(each.worse for each in compare.differences(quick, still_quick))
 
 
+def test_runs_that_differ_in_more_than_their_time_are_compared_with_caution() -> None:
+    one = run(STEADY)
+    other = msgspec.structs.replace(one, engine="k6 1.8.1", scale=2.0, load=3.5)
+
+    assert compare.cautions(one, one) == []
+    assert compare.cautions(one, other) == [
+        "the scale differs: 1.0, 2.0",
+        "the engine differs: k9 0.1.0, k6 1.8.1",
+        "the machine was busy with more: load 0.0, 3.5",
+    ]
+
+
 def test_more_errors_and_fewer_hits_are_worse() -> None:
     failing = run([*STEADY, *(sample("error_rate", 1, endpoint="home") for _ in range(60))])
     missing = run([answer(11, second=place % 30, cache="MISS") for place in range(600)])

@@ -1,11 +1,15 @@
 """Pages and files: what everybody sees, and how long it may be kept."""
 
 import re
+import time
+from dataclasses import replace
 
+import asyncpg
 import pytest
-from aiohttp.test_utils import TestClient
+from aiohttp.test_utils import TestClient, TestServer
 
 from tests.upstream.world import NEVER, Client
+from upstream.app import make_app
 from upstream.context import Hub
 
 HOUR = "public, s-maxage=3600, stale-while-revalidate=86400"
@@ -77,7 +81,7 @@ async def test_every_file_that_a_page_names_is_there_for_a_year(ada: Client) -> 
         for path in re.findall(r'(?:src|href)="(/(?:_next|images|fonts)/[^"]+)"', page)
     }
 
-    assert {path.rpartition(".")[2] for path in named} == {"css", "js", "png", "svg", "woff2"}
+    assert {path.rpartition(".")[2] for path in named} == {"css", "js", "png", "svg"}
     for path in named:
         reply = await ada.get(path)
         assert reply.status == 200
@@ -122,12 +126,13 @@ async def test_a_page_that_isnt_there_says_so_as_a_page(anyone: Client, path: st
 @pytest.mark.parametrize(
     ("path", "words"),
     [
-        ("/dashboard", "Issues found each day"),
+        ("/dashboard", "Issues found and resolved"),
         ("/dashboard/issues", "Detector"),
         ("/dashboard/runs", "Trigger"),
         ("/dashboard/tests", "Accessibility"),
         ("/dashboard/projects", "Slug"),
-        ("/dashboard/billing", "next invoice"),
+        ("/dashboard/analytics", "Day by day"),
+        ("/dashboard/billing", "Next invoice"),
     ],
 )
 async def test_the_dashboard_shows_the_own_organization_and_is_never_kept(
@@ -144,13 +149,115 @@ async def test_the_dashboard_shows_the_own_organization_and_is_never_kept(
     assert "Acme" not in text
 
 
-async def test_a_list_of_the_dashboard_is_walked_by_its_links(ada: Client) -> None:
-    first = await (await ada.get("/dashboard/issues")).text()
-    second = await (await ada.get("/dashboard/issues?page=2&limit=20")).text()
+async def test_a_list_of_the_dashboard_is_walked_by_its_links_which_keep_the_filters(
+    ada: Client,
+) -> None:
+    filters = "status=open&severity=low&since=2026-06-01"
+    first = await (await ada.get(f"/dashboard/issues?{filters}")).text()
+    second = await (await ada.get(f"/dashboard/issues?{filters}&page=2&limit=10")).text()
 
-    assert 'href="?page=2&amp;limit=20"' in first
-    assert 'href="?page=1&amp;limit=20"' in second
-    assert (await ada.get("/dashboard/issues?page=minus")).status == 200
+    kept = "since=2026-06-01&amp;status=open&amp;severity=low"
+    assert f'href="?{kept}&amp;page=2"' in first
+    assert f'href="?page=1&amp;limit=10&amp;{kept}"' in second
+
+
+@pytest.mark.parametrize(
+    ("path", "field"),
+    [
+        ("/dashboard/issues?page=minus", "page"),
+        ("/dashboard/issues?severity=awful", "severity"),
+        ("/dashboard/runs?since=yesterday", "since"),
+        ("/dashboard/tests?project=x", "project"),
+        ("/dashboard/projects?language=Klingon", "language"),
+        ("/dashboard/analytics?days=0", "days"),
+    ],
+)
+async def test_a_page_that_cant_be_meant_names_the_field(
+    ada: Client, path: str, field: str
+) -> None:
+    reply = await ada.get(path)
+
+    assert reply.status == 400
+    assert f"{field}: " in await reply.text()
+    assert reply.headers["Cache-Control"] == NEVER
+
+
+async def test_a_form_that_nobody_filled_in_shows_everything(ada: Client) -> None:
+    everything = await (await ada.get("/dashboard/issues")).text()
+
+    empty = await ada.get("/dashboard/issues?search=&status=&severity=&since=&utm_source=mail")
+
+    assert await empty.text() == everything
+
+
+async def test_the_lists_show_what_was_asked_for_and_nothing_else(ada: Client) -> None:
+    text = await (await ada.get("/dashboard/issues?status=resolved&severity=critical")).text()
+
+    rows = text.partition("<tbody>")[2].partition("</tbody>")[0]
+    assert rows.count("<tr ") == 20
+    assert set(re.findall(r'class="tag (\w+)"', rows)) == {"critical", "resolved"}
+
+
+async def test_every_picture_says_how_large_it_is(ada: Client) -> None:
+    for path in ("/", "/blog", "/docs", "/docs/trpc", "/login", "/dashboard"):
+        text = await (await ada.get(path)).text()
+        pictures = re.findall(r"<img [^>]+>", text)
+        assert pictures, path
+        for picture in pictures:
+            assert re.search(r'width="\d+" height="\d+"', picture), picture
+            assert 'alt="' in picture
+
+
+async def test_pages_run_nothing_but_what_comes_from_here(ada: Client) -> None:
+    for path in ("/", "/dashboard", "/login", "/nothing"):
+        reply = await ada.get(path)
+        assert "default-src 'self'" in reply.headers["Content-Security-Policy"]
+        assert not re.search(r"<script>|<style|\son\w+=|style=", await reply.text())
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/blog", "/docs/trpc", "/api/projects", "/api/organizations"]
+)
+async def test_an_answer_says_when_it_changed_and_isnt_sent_again_to_whom_knows_it(
+    hub: Hub, ada: Client, path: str
+) -> None:
+    later = replace(hub, clock=lambda: time.time() + 3600)
+    cookies = {cookie.key: cookie.value for cookie in ada.session.cookie_jar}
+    client: Client = type(ada)(TestServer(make_app(later)), cookies=cookies)
+    async with client:
+        first = await client.get(path)
+        since = {"If-Modified-Since": first.headers["Last-Modified"]}
+        long_ago = {"If-Modified-Since": "Mon, 01 Jan 2024 00:00:00 GMT"}
+
+        again = await client.get(path, headers=since)
+        unknown = await client.get(path, headers=long_ago)
+        other = await client.get(path, headers=since | {"If-None-Match": '"other"'})
+
+    assert (again.status, await again.read()) == (304, b"")
+    assert again.headers["ETag"] == first.headers["ETag"]
+    # If-None-Match is the better question, so the other one isn't looked at.
+    assert (unknown.status, other.status) == (200, 200)
+
+
+async def test_the_date_of_another_organizations_answer_is_no_answer_to_this_one(
+    hub: Hub, ada: Client, sql: asyncpg.Connection
+) -> None:
+    later = replace(hub, clock=lambda: time.time() + 60)
+    cookies = {cookie.key: cookie.value for cookie in ada.session.cookie_jar}
+    client: Client = type(ada)(TestServer(make_app(later)), cookies=cookies)
+    async with client:
+        # Dates have no fractions: let the first answer be of an older second.
+        await sql.execute("UPDATE sessions SET acting_since = acting_since - interval '2 s'")
+        await sql.execute("UPDATE organizations SET changed_at = changed_at - interval '1 day'")
+        of_acme = await client.get("/api/projects?limit=1")
+        await client.post("/api/auth/switch", json={"organizationId": 2})
+
+        of_globex = await client.get(
+            "/api/projects?limit=1",
+            headers={"If-Modified-Since": of_acme.headers["Last-Modified"]},
+        )
+
+    assert of_globex.status == 200
 
 
 async def test_the_dashboard_sends_strangers_to_the_login_page(anyone: Client) -> None:

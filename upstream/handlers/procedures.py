@@ -25,6 +25,7 @@ from upstream.pool import Pool
 Input = TypeVar("Input")
 
 Id = Annotated[int, Meta(ge=1, le=2**63 - 1)]
+Detector = Annotated[str, Meta(pattern=r"^[a-z-]{1,40}$")]
 Severity = Literal["low", "medium", "high", "critical"]
 
 MOST_DAYS = 90
@@ -59,7 +60,7 @@ class IssuesInput(PageRequest, kw_only=True, frozen=True):
 
     project_id: Id | None = None
     severity: Severity | None = None
-    detector: Annotated[str, Meta(pattern=r"^[a-z-]{1,40}$")] | None = None
+    detector: Detector | None = None
     status: Literal["open", "resolved"] | None = None
     search: Search | None = None
     since: Instant | None = None

@@ -1,7 +1,7 @@
 """The projects of an organization."""
 
 from http import HTTPStatus
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 import msgspec
 from aiohttp import web
@@ -26,6 +26,7 @@ from upstream.pagination import (
 from upstream.pool import Pool
 
 Language = Literal["TypeScript", "Python", "Go", "Rust", "Java"]
+LANGUAGES: tuple[Language, ...] = get_args(Language)
 Status = Literal["active", "archived"]
 Url = Annotated[str, Meta(max_length=300, pattern=r"^https?://[^\s\x00]+$(?!\n)")]
 
