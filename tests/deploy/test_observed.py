@@ -194,6 +194,16 @@ def test_alerts_and_recordings_give_what_was_worked_out(tmp_path: Path) -> None:
     assert run.returncode == 0, run.stdout + run.stderr
 
 
+def test_every_alert_has_a_case_in_which_it_fires_and_one_in_which_it_does_not() -> None:
+    groups = yaml.safe_load((DEPLOY / "prometheus" / "rules.yaml").read_text())["groups"]
+    cases = yaml.safe_load(Path(__file__).with_name("rules_test.yaml").read_text())["tests"]
+    alerts = {rule["alert"] for group in groups for rule in group["rules"] if "alert" in rule}
+    tried = [each for case in cases for each in case["alert_rule_test"]]
+
+    assert {each["alertname"] for each in tried if each["exp_alerts"]} == alerts
+    assert {each["alertname"] for each in tried if not each["exp_alerts"]} == alerts
+
+
 def test_prometheus_accepts_the_shipped_configuration() -> None:
     run = subprocess.run(
         ["promtool", "check", "config", str(DEPLOY / "prometheus" / "prometheus.yaml")],
