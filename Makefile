@@ -26,7 +26,7 @@ install: $(STAMP) ## create the environment from the pinned dependencies
 run: $(STAMP) ## start the hub with its database and the gateway in front of it
 	@exec $(BIN)/python -m deploy.local
 
-test: $(STAMP) lint types floors browser ## everything a change must pass
+test: $(STAMP) lint types floors browser prometheus ## everything a change must pass
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: $(STAMP)
@@ -92,3 +92,24 @@ k6: $(STAMP) .state/bin/k6 ## run the k6 scripts with k6 itself, which Go builds
 	GOBIN=$(CURDIR)/.state/bin GOFLAGS=-buildvcs=false go install go.k6.io/k6@$(K6_VERSION)
 
 .PHONY: load load-100k slo k6
+
+# Deployment: docs/operations.md, docs/autoscaling.md
+prometheus: ## install Debian's Prometheus, which the tests of metrics use, unless there is one
+	@command -v prometheus >/dev/null && command -v promtool >/dev/null || { \
+	  test "$$(id -u)" = 0 || root=sudo; \
+	  echo "installing Prometheus, which the tests of metrics and alerts need"; \
+	  command -v apt-get >/dev/null && { test -z "$$root" || command -v sudo >/dev/null; } \
+	  && $$root apt-get update -qq \
+	  && DEBIAN_FRONTEND=noninteractive $$root apt-get install -y -qq --no-install-recommends prometheus >/dev/null; \
+	} || { echo "There is no Prometheus and it couldn't be installed: install the package prometheus" \
+	  "(Debian: apt-get install prometheus, as root), then run this again." >&2; exit 1; }
+
+deploy-check: $(STAMP) prometheus ## check image, manifests, alerts and dashboards against the real program
+	$(BIN)/python -m pytest tests/deploy
+
+AUTOSCALE ?= --out .state/autoscale
+autoscale: $(STAMP) ## simulate the autoscalers under a hundred thousand users (AUTOSCALE=flags)
+	@mkdir -p .state
+	MPLCONFIGDIR=.state/matplotlib $(BIN)/python -m deploy.autoscale $(AUTOSCALE)
+
+.PHONY: prometheus deploy-check autoscale

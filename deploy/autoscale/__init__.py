@@ -1,0 +1,1 @@
+"""What a HorizontalPodAutoscaler would do, known before the bill comes."""
