@@ -6,7 +6,7 @@ import os
 import re
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 from gateway.cli import explained
 from gateway.cli.admin_client import add_admin, ask
@@ -18,12 +18,13 @@ from gateway.control.explain import Explanation, Question, explain
 from gateway.errors import ConfigurationError, RequestRefused
 from gateway.routing.identity import Identity
 
+_VISIBLE = "".join(map(chr, range(0x21, 0x7F)))
 _FIELD = re.compile(r"([A-Za-z0-9!#$%&'*+\-.^_`|~]+):[ \t]*(.*?)[ \t]*")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the flags of the command."""
-    parser.add_argument("method", metavar="METHOD", help="such as GET")
+    parser.add_argument("method", type=_method, metavar="METHOD", help="such as GET")
     parser.add_argument("path", metavar="PATH", help="a path with its query, or a whole URL")
     parser.add_argument(
         "-H",
@@ -69,7 +70,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Explain; return 1 when the rules can't be used or the request would be refused."""
+    """Explain, also what would be refused; return 1 when the rules can't be used."""
     examined = examine(args.rules, os.environ, args.origin)
     if examined.snapshot is None:
         raise ConfigurationError(
@@ -82,9 +83,10 @@ def run(args: argparse.Namespace) -> int:
     try:
         explanation = explain(examined.snapshot, question, places_of(examined))
     except RequestRefused as error:
-        raise ConfigurationError(
-            f"{args.method} {args.path} is refused with {error.status.value}: {error}"
-        ) from error
+        refused = {"status": error.status.value, "text": str(error)}
+        told = f"{args.method} {args.path}\nrefused   {error.status.value}: {error}"
+        print(json.dumps({"refused": refused}, indent=2) if args.json else told)
+        return 0
     running = None if args.offline else _running(args, question)
     if args.json:
         print(json.dumps({**explanation.as_json(), "running": running}, indent=2))
@@ -104,10 +106,11 @@ def places_of(examined: Examined) -> dict[str, str]:
 
 
 def _target(path: str) -> str:
-    if "://" not in path:
-        return path
-    parts = urlsplit(path)
-    return (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    if "://" in path:
+        parts = urlsplit(path)
+        path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    # As a browser sends what was typed into it.
+    return quote(path, safe=_VISIBLE)
 
 
 def _say_what_was_assumed(args: argparse.Namespace, explanation: Explanation) -> None:
@@ -157,6 +160,12 @@ def _variant(each: dict[str, Any]) -> str:
         f"{each['status']}, {each['bytes']} bytes, age {show_duration(round(each['age'], 0))}, "
         f"{state}{varies}"
     )
+
+
+def _method(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z]+(?:-[A-Za-z]+)*", value):
+        raise argparse.ArgumentTypeError(f'expected a method such as GET, got "{value}"')
+    return value.upper()
 
 
 def _field(value: str) -> tuple[str, str]:

@@ -93,14 +93,14 @@ def request(
         if name.lower() == "host":
             host = value
         else:
-            lines.append((name.encode("latin-1"), value.encode("latin-1")))
+            lines.append((name.encode("utf-8"), value.encode("utf-8")))
     if not target.startswith("/"):
         raise MalformedRequest(f'"{target}" is no path: it begins with no slash')
     return RequestHead(
         method.encode("ascii"),
         origin_form(target.encode("utf-8")),
         1,
-        host.lower().encode("latin-1"),
+        host.lower().encode("utf-8"),
         Fields.of(*lines),
     )
 
@@ -163,7 +163,7 @@ IN_VAIN_HINT = "give the route a ttl, or let the origin say max-age in CDN-Cache
 
 def answer(fields: Iterable[tuple[str, str]], status: int = 200) -> ResponseHead:
     """Return the head of an origin's answer."""
-    pairs = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in fields]
+    pairs = [(name.encode("utf-8"), value.encode("utf-8")) for name, value in fields]
     return ResponseHead(status, b"", Fields.of(*pairs))
 
 

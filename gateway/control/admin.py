@@ -1,10 +1,12 @@
 """The admin port: is it alive, is it ready, what has it counted.
 
-Meant for loopback or a private network: nothing here asks who is calling. What a browser
-could be tricked into (a page of another site whose name suddenly resolves to 127.0.0.1)
-is refused by looking at Host.
+On loopback nobody is asked who calls; what a browser could be tricked into (a page of another
+site whose name suddenly resolves to 127.0.0.1) is refused by looking at Host. On any other
+address probes and metrics are open, and everything else asks for a token. Every change, made
+or refused, is logged with where it came from.
 """
 
+import hmac
 import logging
 import socket
 from collections.abc import Awaitable, Callable
@@ -110,10 +112,14 @@ class _Index(msgspec.Struct, frozen=True):
 class Admin:
     """The HTTP server of the admin port."""
 
-    def __init__(self, observed: Observed, address: Address) -> None:
-        """Tell about *observed*; *address* is the one that the server listens on."""
+    def __init__(self, observed: Observed, address: Address, token: str | None = None) -> None:
+        """Tell about *observed*; *address* is the one that the server listens on.
+
+        *token* is asked for where that isn't loopback; with None nobody has it there.
+        """
         self._observed = observed
         self._loopback = address.is_loopback
+        self._token = None if token is None else token.encode("utf-8", "surrogateescape")
         application = web.Application(middlewares=[self._guard])
         application.router.add_get("/", self._index)
         application.router.add_get("/healthz", self._healthz)
@@ -173,16 +179,34 @@ class Admin:
 
     def _turned_away(self, request: web.Request) -> web.Response | None:
         """Return why *request* may change nothing here; None when it may."""
-        if not self._loopback:
-            return _problem(
-                HTTPStatus.FORBIDDEN,
-                "changes are made over a loopback address only; from elsewhere send SIGHUP "
-                "or change the rules file, which is watched",
-            )
+        refusal = self._unknown(request)
+        if refusal is not None:
+            return refusal
         if "Origin" in request.headers or request.headers.get("Sec-Fetch-Site", "none") != "none":
             # A page in a browser on this machine can send this, too.
             return _problem(HTTPStatus.FORBIDDEN, "no page may change anything here")
         return None
+
+    def _unknown(self, request: web.Request) -> web.Response | None:
+        """Return why whoever sends *request* may not ask for more than the figures."""
+        if self._loopback:
+            return None
+        if self._token is None:
+            return _problem(
+                HTTPStatus.FORBIDDEN,
+                "this is for loopback, unless GATEWAY_ADMIN_TOKEN gives the gateway a token",
+            )
+        scheme, _, given = request.headers.get("Authorization", "").partition(" ")
+        sent = given.strip().encode("utf-8", "surrogateescape")
+        # In the same time for a token that is nearly right.
+        if scheme.lower() == "bearer" and hmac.compare_digest(sent, self._token):
+            return None
+        _log.warning("admin: %s %s from %s: no token", request.method, request.path, request.remote)
+        answer = _problem(
+            HTTPStatus.UNAUTHORIZED, "send Authorization: Bearer with the admin token"
+        )
+        answer.headers["WWW-Authenticate"] = 'Bearer realm="gateway admin"'
+        return answer
 
     async def _purge(self, request: web.Request) -> web.Response:
         refusal = self._turned_away(request)
@@ -197,13 +221,13 @@ class Admin:
             text = f"the body has to be JSON that names what to purge: {error}"
             return _problem(HTTPStatus.BAD_REQUEST, text)
         receipt = await self._observed.purge(named)
-        _log.info("purged: %s", "; ".join(map(described, named)))
+        _log.info("admin: purged for %s: %s", request.remote, "; ".join(map(described, named)))
         return _json(receipt, HTTPStatus.OK if receipt.applied else HTTPStatus.ACCEPTED)
 
     async def _explain(self, request: web.Request) -> web.Response:
-        if not self._loopback:
-            text = "what is stored is told over a loopback address only"
-            return _problem(HTTPStatus.FORBIDDEN, text)
+        refusal = self._unknown(request)
+        if refusal is not None:
+            return refusal
         try:
             return _json(await self._observed.explain(question(request.query.items())))
         except BadQuestion as error:
@@ -217,6 +241,7 @@ class Admin:
             return refusal
         try:
             changed = await self._observed.reload()
+            _log.info("admin: rules read again for %s", request.remote)
         except ConfigurationError as error:
             return _problem(HTTPStatus.UNPROCESSABLE_ENTITY, str(error))
         return _json({"reloaded": changed})

@@ -26,6 +26,8 @@ from gateway.wire.message import RequestHead, ResponseHead
 WINDOW_BYTES = 256 * 1024
 """How far a response that isn't stored may run ahead of its slowest reader."""
 _SIDE_BY_SIDE_SECONDS = 10.0
+_PASSING_SECONDS = 1.0
+"""...after an error that says more about the moment than about the answer."""
 _SIDE_BY_SIDE_KEYS = 16_384
 
 
@@ -212,7 +214,10 @@ class Fetch:
             # The origin has spoken, and what we have is no longer its word.
             shelving.discard(self._site, self._key, self._validating)
         if self._validating is None or head.status < 500:
-            self._fetches.remember_apart(self._key)
+            # An origin that is overloaded now may have a good answer in a moment, and is asked
+            # as seldom as possible for it.
+            passing = head.status >= 500 or head.status == 429
+            self._fetches.remember_apart(self._key, _PASSING_SECONDS if passing else None)
         self._fetches.remove(self._key, self)
         others, self._readers = self._readers[1:], self._readers[:1]
         if self._readers:
@@ -374,12 +379,16 @@ class Fetches:
             return False
         return True
 
-    def remember_apart(self, key: bytes) -> None:
-        """Let requests for *key* go side by side for a while: its answers can't be shared."""
+    def remember_apart(self, key: bytes, seconds: float | None = None) -> None:
+        """Let requests for *key* go side by side for a while: its answers can't be shared.
+
+        For *seconds*; None for as long as usual.
+        """
         self.side_by_side.pop(key, None)
         if len(self.side_by_side) >= _SIDE_BY_SIDE_KEYS:
             del self.side_by_side[next(iter(self.side_by_side))]
-        self.side_by_side[key] = self._site.monotonic() + _SIDE_BY_SIDE_SECONDS
+        until = _SIDE_BY_SIDE_SECONDS if seconds is None else seconds
+        self.side_by_side[key] = self._site.monotonic() + until
 
     def remember_together(self, key: bytes) -> None:
         """Let requests for *key* wait for one another again."""

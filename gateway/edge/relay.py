@@ -274,7 +274,9 @@ class Relay(Answer):
         key = asking.key_of(site, self.head, self.head.target)
         if key is not None:
             route = site.batches.route(b"GET", self.head.target, self.head)
-            arrival = arrived(head.fields, self._requested, site.clock())
+            # As if it had been asked for now: the write itself has just made older ones wrong.
+            now = site.clock()
+            arrival = arrived(head.fields, now, now)
             self._keeping = shelving.consider(site, self.head, head, body, route, arrival)
             self._kept_under = key
 

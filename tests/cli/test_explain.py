@@ -302,11 +302,49 @@ def test_a_remedy_reads_like_yaml(site: Path, capsys: pytest.CaptureFixture[str]
     ]
 
 
-def test_a_request_that_would_be_refused_is_an_error(
+def test_what_people_type_is_what_a_browser_would_send(
     site: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["explain", "GET", "/a/../b", "--rules", str(site), "--offline"]) == 1
-    assert "GET /a/../b is refused with 400: " in capsys.readouterr().err
+    flags = ["--rules", str(site), "--offline", "--json"]
+
+    assert main(["explain", "get", "https://Hub.test/blog/caf\u00e9 au lait?x#top", *flags]) == 0
+
+    assert json.loads(capsys.readouterr().out)["request"] == {
+        "method": "GET",
+        "host": "hub.test",
+        "target": "/blog/caf%C3%A9%20au%20lait?x",
+    }
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["G T", "/"],
+        ["G\u00c9T", "/"],
+        ["GET", "/", "-H", "nothing"],
+        ["GET", "/", "--as", "admin"],
+        ["GET", "/", "--status", "99"],
+    ],
+)
+def test_arguments_that_make_no_sense_are_explained(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["explain", *arguments])
+
+    assert ended.value.code == 2
+    assert "expected" in capsys.readouterr().err
+
+
+def test_a_request_that_would_be_refused_is_told_so(
+    site: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = ["explain", "GET", "/a/../b", "--rules", str(site), "--offline"]
+
+    assert main(asked) == 0
+    assert "refused   400: the path has a dot segment" in capsys.readouterr().out
+    assert main([*asked, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["refused"]["status"] == 400
 
 
 def test_without_a_running_gateway_the_rest_is_told(

@@ -5,8 +5,9 @@ from playwright.async_api import Browser, expect
 
 from tests.doubles.browser import Traffic, accessibility_faults
 
+PICTURE = f'<svg xmlns="http://www.w3.org/2000/svg"><!--{"x" * 9_950}--></svg>'
 PAGE = """<!doctype html><html lang="en"><title>A page</title>
-<main><h1 id="said">Before</h1><img src="/picture.png"></main>
+<main><h1 id="said">Before</h1><img src="/picture.svg"></main>
 <script>said.textContent = "After"</script></html>"""
 
 
@@ -14,8 +15,8 @@ async def test_a_page_runs_its_scripts_and_tells_what_it_received_and_where_it_s
     browser: Browser,
 ) -> None:
     async def answer(request: web.BaseRequest) -> web.Response:
-        if request.path == "/picture.png":
-            return web.Response(body=b"x" * 10_000, content_type="image/png")
+        if request.path == "/picture.svg":
+            return web.Response(text=PICTURE, content_type="image/svg+xml")
         return web.Response(text=PAGE, content_type="text/html")
 
     server = web.ServerRunner(web.Server(answer))

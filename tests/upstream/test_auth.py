@@ -241,3 +241,48 @@ async def test_a_claimed_organization_changes_nothing(ada: Client) -> None:
     )
 
     assert await claimed.read() == await honest.read()
+
+
+async def audited(sql: asyncpg.Connection) -> tuple[str, str, str]:
+    row = await sql.fetchrow(
+        "SELECT action, severity, target FROM audit_logs ORDER BY id DESC LIMIT 1"
+    )
+    assert row is not None
+    return row["action"], row["severity"], row["target"]
+
+
+async def test_a_wrong_password_for_a_known_address_is_on_record(
+    anyone: Client, sql: asyncpg.Connection
+) -> None:
+    wrong = {"email": "ada@acme.test", "password": "guessed"}
+
+    assert (await anyone.post("/api/auth/login", json=wrong)).status == 401
+
+    assert await audited(sql) == ("auth.failed", "WARNING", "user:1")
+
+
+async def test_acting_in_another_organization_is_on_record(
+    ada: Client, sql: asyncpg.Connection
+) -> None:
+    await ada.post("/api/auth/switch", json={"organizationId": 2})
+
+    assert await audited(sql) == ("auth.switched", "INFO", "org:2")
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body", "status"),
+    [
+        ("multipart/form-data", b"x", 415),
+        ("multipart/form-data; boundary=b", b"--b\r\nno header", 415),
+        ("application/x-www-form-urlencoded", b"email=\xff", 400),
+        ("application/x-www-form-urlencoded; charset=martian", b"email=x", 400),
+        ("application/x-www-form-urlencoded", b"email=" + b"x" * 70_000, 413),
+    ],
+)
+async def test_a_form_that_cant_be_read_is_the_senders_error(
+    anyone: Client, content_type: str, body: bytes, status: int
+) -> None:
+    reply = await anyone.post("/api/auth/login", data=body, headers={"Content-Type": content_type})
+
+    assert reply.status == status
+    assert (await reply.json())["error"]["message"]

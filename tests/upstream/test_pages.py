@@ -296,3 +296,18 @@ async def test_an_unknown_path_of_the_api_is_answered_as_json(anyone: Client) ->
 
 async def test_nobody_is_told_what_the_hub_is_made_of(anyone: TestClient) -> None:  # type: ignore[type-arg]
     assert (await anyone.get("/api/health")).headers["Server"] == "hub"
+
+
+async def test_a_modules_name_changes_with_everything_that_it_loads(
+    anyone: Client, hub: Hub
+) -> None:
+    entry = await (await anyone.get(hub.assets.path("_next/static/app.js"))).text()
+
+    named = re.findall(r'import\("\./([^"]+)"\)', entry)
+    assert len(named) == 6
+    for name in named:
+        assert re.fullmatch(r"\w+\.[0-9a-f]{10}\.js", name)
+        module = await anyone.get(f"/_next/static/{name}")
+        assert module.status == 200
+        for below in re.findall(r'from "\./([^"]+)"', await module.text()):
+            assert (await anyone.get(f"/_next/static/{below}")).status == 200
