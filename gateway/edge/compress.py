@@ -35,7 +35,7 @@ _BUDGET = 0.1
 """The share of a second, for each second, in which bodies may be encoded again."""
 _MOST_SAVED_UP = 5.0
 """Seconds of that share that an idle time may save up."""
-_LARGEST_AGAIN = 1024 * 1024
+_LARGEST_AGAIN = 512 * 1024
 """Bytes of a body above which it stays as it is: at the best level one takes a second or two."""
 _REMEMBERED_HITS = 4096
 
