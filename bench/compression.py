@@ -72,7 +72,7 @@ def codings(urls: list[str]) -> None:
         print(f"\n{name}: {len(body)} bytes")
         for coding in Coding:
             for best in (False, True):
-                times, began = 0, time.perf_counter()
+                times, encoded, began = 0, b"", time.perf_counter()
                 while (spent := time.perf_counter() - began) < _LEAST_SECONDS:
                     encoded = encoders.encode(coding, body, best=best)
                     times += 1
