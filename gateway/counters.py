@@ -83,6 +83,8 @@ class Reading(msgspec.Struct):
     """Fetches begun behind the clients' backs."""
     log_lines_dropped: int = 0
     encodings: list[EncodingCount] = []
+    limited: dict[str, int] = {}
+    """Requests beyond a rate limit, by route."""
 
 
 class Counters:
@@ -96,6 +98,7 @@ class Counters:
         "encodings",
         "endpoints_up",
         "exchanges_running",
+        "limited",
         "log_lines_dropped",
         "origin_connections_open",
         "origin_failures",
@@ -134,6 +137,7 @@ class Counters:
         self.refreshes = 0
         self.log_lines_dropped = 0
         self.encodings: dict[tuple[str, str, int], EncodingCount] = {}
+        self.limited: defaultdict[str, int] = defaultdict(int)
 
     def encoded(
         self, labels: tuple[str, str, int], plain_bytes: int, encoded_bytes: int, seconds: float
@@ -172,4 +176,5 @@ class Counters:
             refreshes=self.refreshes,
             log_lines_dropped=self.log_lines_dropped,
             encodings=list(self.encodings.values()),
+            limited=dict(self.limited),
         )

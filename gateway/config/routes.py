@@ -134,8 +134,9 @@ def _route(
             did_you_mean(origin, origins) or f"known: {', '.join(origins)}",
         )
     cache = _merged_cache(defaults.cache, table.values.get(spec.CACHE.name))
+    name = _name(table, paths, names, findings)
     route = Route(
-        name=_name(table, paths, names, findings),
+        name=name,
         origin=origin or defaults.origin,
         cache=cache_rules(cache, defaults.base, findings),
         paths=tuple(dict.fromkeys(path.value for path in paths)),
@@ -145,7 +146,7 @@ def _route(
         when=treatments.conditions(table, match),
         groups=groups(cache),
         because=because(cache),
-        **treatments.of_route(table, defaults.table),
+        **treatments.of_route(table, defaults.table, name),
     )
     treatments.judge(route, table, findings)
     origin_place = defaults.origin_place if origin is None else table.place_of(spec.ROUTE_ORIGIN)

@@ -7,6 +7,7 @@ docs/configuration.md, is checked against them. A key that isn't here is an erro
 from gateway.config import spec_routes as routing
 from gateway.config.shapes import Count, Flag, Matching, Parsed, TextOr, WordOr, Words
 from gateway.config.spec_delivery import COMPRESS
+from gateway.config.spec_limits import LIMIT
 from gateway.config.spec_origins import ORIGINS
 from gateway.config.spec_routes import ACCESS, MATCH, REQUEST_HEADERS, RESPONSE_HEADERS
 from gateway.config.spec_tests import TESTS
@@ -242,6 +243,7 @@ DEFAULTS: Key[Settings] = Key(
         ACCESS,
         routing.MAX_BODY,
         COMPRESS,
+        LIMIT,
         other_words=OTHER_WORDS,
     ),
     "What every route inherits, key by key.",
@@ -268,6 +270,7 @@ ROUTE_TABLE = Table(
     ACCESS,
     routing.MAX_BODY,
     routing.TIMEOUTS,
+    LIMIT,
     COMPRESS,
     routing.PURGE,
     other_words=OTHER_WORDS,

@@ -6,8 +6,10 @@ from typing import TypedDict
 from gateway.config import spec_routes as spec
 from gateway.config.delivery import compression
 from gateway.config.findings import Findings, quoted
+from gateway.config.limits import rate_limits
 from gateway.config.tables import Setting, Settings
 from gateway.policy.negotiation import Compression
+from gateway.policy.rate import RateLimit
 from gateway.routing.access import AccessList
 from gateway.routing.answers import Redirect, Respond, Rewrite
 from gateway.routing.changes import UNCHANGED, FieldChanges, changes
@@ -25,6 +27,7 @@ class Inherited(TypedDict):
     access: tuple[AccessList, ...]
     body_limit: int | None
     compression: Compression | None
+    rate_limits: tuple[RateLimit, ...]
 
 
 class Treatment(Inherited):
@@ -44,22 +47,25 @@ def of_defaults(table: Settings | None) -> Inherited:
         "access": _access(table),
         "body_limit": None if table is None else table.get(spec.MAX_BODY),
         "compression": compression(table, None),
+        "rate_limits": rate_limits(table, "default") or (),
     }
 
 
-def of_route(table: Settings, defaults: Settings | None) -> Treatment:
-    """Return what the *table* of a route means on top of *defaults*.
+def of_route(table: Settings, defaults: Settings | None, name: str) -> Treatment:
+    """Return what the *table* of a route means on top of *defaults*, for the route *name*.
 
     Access lists add up: a route can't let in whom the defaults keep out.
     """
     inherited = of_defaults(defaults)
     own_limit = table.get(spec.MAX_BODY)
+    limits = rate_limits(table, name)
     return {
         "request_fields": _changes(table, defaults, spec.REQUEST_HEADERS.name),
         "response_fields": _changes(table, defaults, spec.RESPONSE_HEADERS.name),
         "access": (*inherited["access"], *_access(table)),
         "body_limit": inherited["body_limit"] if own_limit is None else own_limit,
         "compression": compression(table, defaults),
+        "rate_limits": inherited["rate_limits"] if limits is None else limits,
         "answer": _answer(table),
         "rewrite": _rewrite(table),
         "timeouts": _timeouts(table),

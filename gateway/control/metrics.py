@@ -98,7 +98,12 @@ def _requests(reading: Reading) -> Iterator[Metric]:
     )
     for status, times in sorted(reading.refused.items()):
         refused.add_metric([str(status)], times)
-    yield from (requests, body_bytes, refused)
+    limited = CounterMetricFamily(
+        "gateway_limited_requests", "Requests beyond a rate limit", labels=["route"]
+    )
+    for route, times in sorted(reading.limited.items()):
+        limited.add_metric([route], times)
+    yield from (requests, body_bytes, refused, limited)
 
 
 def _origins(reading: Reading) -> Iterator[Metric]:

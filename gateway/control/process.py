@@ -91,11 +91,12 @@ class WorkerProcess:
         held: Background,
         purged: Callable[[], list[tuple[Purge, float]]],
         heard: Heard,
+        quotas: int,
     ) -> "WorkerProcess":
         """Start a process that accepts on *listening*; raises OSError.
 
         *purged* tells what was purged before its time; *heard* is called with it and the purges
-        that it noted first.
+        that it noted first; *quotas* is the descriptor of the workers' table of rate limits.
         """
         ours, theirs = socket.socketpair()
         try:
@@ -105,8 +106,9 @@ class WorkerProcess:
                 settings.worker_module,
                 str(theirs.fileno()),
                 str(listening.fileno()),
+                str(quotas),
                 stdin=DEVNULL,
-                pass_fds=(theirs.fileno(), listening.fileno()),
+                pass_fds=(theirs.fileno(), listening.fileno(), quotas),
                 # Ctrl-C in a terminal reaches the whole process group; the workers hear
                 # of it from the supervisor, in order.
                 start_new_session=True,

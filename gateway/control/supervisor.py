@@ -34,6 +34,7 @@ from gateway.control.rules_file import RulesFile, together
 from gateway.counters import Reading
 from gateway.errors import ConfigurationError
 from gateway.resilience.backoff import Backoff
+from gateway.storage import quotas
 from gateway.storage.purges import Purge, Purges
 
 _log = logging.getLogger(__name__)
@@ -79,6 +80,8 @@ class Supervisor:
         self._past = totals.nothing()
         self._purges = Purges()
         """What was purged since the start, for workers that begin later."""
+        self._quotas = quotas.new_table()
+        """The workers' table of rate limits: it outlives each of them."""
         self._explainer = Explainer()
         self._stop = asyncio.Event()
         self._at_once = asyncio.Event()
@@ -257,6 +260,7 @@ class Supervisor:
             self._held,
             lambda: list(self._purges.history()),
             self._spread,
+            self._quotas,
         )
         # No await between its first message and this: it misses no purge.
         self._present.add(worker)

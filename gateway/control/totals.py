@@ -23,6 +23,7 @@ def total(readings: Iterable[Reading]) -> Reading:
     failures: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
     refused: dict[int, int] = defaultdict(int)
     retries: dict[str, int] = defaultdict(int)
+    limited: dict[str, int] = defaultdict(int)
     up: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
     encodings: dict[tuple[str, str, int], EncodingCount] = {}
     whole = nothing()
@@ -46,6 +47,8 @@ def total(readings: Iterable[Reading]) -> Reading:
             retries[origin] += times
         for status, times in reading.refused.items():
             refused[status] += times
+        for route, times in reading.limited.items():
+            limited[route] += times
         for each in reading.encodings:
             labels = (each.route, each.coding, each.level)
             sum_ = encodings.setdefault(labels, EncodingCount(*labels))
@@ -60,6 +63,7 @@ def total(readings: Iterable[Reading]) -> Reading:
     whole.origin_failures = {origin: dict(reasons) for origin, reasons in failures.items()}
     whole.refused = dict(refused)
     whole.origin_retries = dict(retries)
+    whole.limited = dict(limited)
     whole.endpoints_up = {origin: dict(each) for origin, each in up.items()}
     whole.encodings = [encodings[labels] for labels in sorted(encodings)]
     return whole
@@ -93,6 +97,7 @@ _SUMMED_APART = frozenset(
         "origin_retries",
         "endpoints_up",
         "encodings",
+        "limited",
     }
 )
 _PLAIN = tuple(name for name in Reading.__struct_fields__ if name not in _SUMMED_APART)

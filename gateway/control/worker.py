@@ -1,8 +1,9 @@
 """The life of a worker process: begin, serve, drain, end.
 
-A fresh process, not a fork, with two inherited descriptors: its end of the channel and
-the listening socket of its place. It ends in order on the supervisor's word, on SIGTERM,
-or when the channel closes because the supervisor is gone; so no worker is left behind.
+A fresh process, not a fork, with three inherited descriptors: its end of the channel, the
+listening socket of its place and the table of rate limits. It ends in order on the
+supervisor's word, on SIGTERM, or when the channel closes because the supervisor is gone; so
+no worker is left behind.
 """
 
 import asyncio
@@ -64,6 +65,9 @@ class DataPlane(Protocol):
     def remember(self, purged: list[tuple[Purge, float]]) -> None:
         """Note what was purged before we began, and when (epoch seconds)."""
 
+    def share_quotas(self, descriptor: int) -> None:
+        """Hold clients to their limits together with whoever has the table *descriptor*."""
+
     def announce_to(self, tell: Callable[[list[Purge]], None]) -> None:
         """Call *tell* with each purge that begins here, for the others to hear."""
 
@@ -82,10 +86,10 @@ def main(build: Build) -> int:
     """Run this process as a worker; return its exit status."""
     end = socket.socket(fileno=int(sys.argv[1]))
     listening = socket.socket(fileno=int(sys.argv[2]))
-    return uvloop.run(_live(end, listening, build))
+    return uvloop.run(_live(end, listening, int(sys.argv[3]), build))
 
 
-async def _live(end: socket.socket, listening: socket.socket, build: Build) -> int:
+async def _live(end: socket.socket, listening: socket.socket, quotas: int, build: Build) -> int:
     channel = await Channel.over(end)
     begin = await channel.receive()
     if not isinstance(begin, Begin):
@@ -104,6 +108,7 @@ async def _live(end: socket.socket, listening: socket.socket, build: Build) -> i
             access_log = AccessLogFile(settings.access_log, counters)
         plane = build(settings, counters, access_log)
         plane.remember(begin.purged)
+        plane.share_quotas(quotas)
         plane.announce_to(lambda purges: channel.send(Spread(purges)))
         await plane.start(listening)
     except ConfigurationError as error:

@@ -118,6 +118,8 @@ class Answer:
         cache_status: bytes,
     ) -> None:
         head = compose(status, reason, lines, self.word, cache_status, self._site.clock())
+        if self._asked.quota:
+            head += self._asked.quota
         if self._upload is not None and not self._upload.ended:
             # What is left of the body won't be read as a request.
             self.reply.persistent = False

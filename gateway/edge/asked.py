@@ -9,6 +9,15 @@ from gateway.storage.interface import Shelf
 
 
 @dataclass(slots=True)
+class Limited:
+    """By whom requests with one head are counted."""
+
+    route: Route
+    subjects: tuple[bytes | None, ...]
+    """For each limit of the route; None is the client's address."""
+
+
+@dataclass(slots=True)
 class Cacheable:
     """A request that the cache may answer."""
 
@@ -20,6 +29,10 @@ class Cacheable:
     """Epoch seconds up to which the verdict's grounds hold: the identity's expiry."""
     by_cookie: bool
     """Whether another Cookie might have led elsewhere."""
+    quota: bytes = b""
+    """Field lines for the client, about the limits that it is held to."""
+    limited: Limited | None = None
+    """Which limits that are; None for none."""
 
 
 @dataclass(slots=True)
@@ -28,6 +41,8 @@ class Bypassing:
 
     route: Route
     why: Forwarded
+    quota: bytes = b""
+    """As in `Cacheable`."""
 
 
 @dataclass(slots=True)
@@ -38,6 +53,8 @@ class Settled:
     response: Respond
     detail: str
     """What it is, in a word, for Cache-Status."""
+    quota: bytes = b""
+    """As in `Cacheable`."""
 
 
 Asking = Cacheable | Bypassing | Settled

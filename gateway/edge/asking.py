@@ -4,13 +4,14 @@ Both lanes begin here, so that a fast answer and a slow one can't differ in what
 """
 
 from gateway.edge import compress, forwarding, shelving, treatment
-from gateway.edge.asked import Asking, Bypassing, Cacheable
+from gateway.edge.asked import Asking, Bypassing, Cacheable, Limited, Settled
 from gateway.edge.site import Site, needs_identity
 from gateway.policy import key as keys
 from gateway.policy import reuse
+from gateway.policy.rate import By
 from gateway.policy.reuse import Forwarded
 from gateway.policy.rules import CacheRules, Scope
-from gateway.routing.identity import partition
+from gateway.routing.identity import ANONYMOUS, partition
 from gateway.routing.route import Route
 from gateway.storage.purges import Kind, Mode, Purge
 from gateway.wire.framing import EMPTY, Framing
@@ -23,29 +24,29 @@ def ask(site: Site, head: RequestHead, address: bytes, body: Framing) -> Asking:
     *address* is the client's. Raises RequestRefused for what its route can't take.
     """
     route = site.batches.route(head.method, head.target, head)
+    quota = b""
+    limited = _limited(site, route, head) if route.rate_limits else None
     if route.guarded:
-        settled = treatment.settled(route, head, address, body)
-        if settled is not None:
-            if settled.detail == treatment.PURGED:
-                named = keys.normal_target(head.target, route.cache.query)
-                site.spread(Purge(Kind.URL, named, head.host, Mode.HARD))
-            return settled
+        treated = _treated(site, route, limited, head, address, body)
+        if isinstance(treated, Settled):
+            return treated
+        quota = treated
     if route.compression is not None:
         compress.bucket(route, head)
     rules = route.cache
     why = reuse.bypasses(head, rules)
     if why is not None:
-        return Bypassing(route, why)
+        return Bypassing(route, why, quota)
     if body is not EMPTY and body != EMPTY:
         # The body of a GET has no meaning for a cache (RFC 9110 section 9.3.1), but an
         # origin may heed it: its answer must not be shared with those who sent none.
-        return Bypassing(route, Forwarded.BYPASS)
+        return Bypassing(route, Forwarded.BYPASS, quota)
     if b"upgrade" in head.fields.index() and forwarding.upgrade(head) is not None:
-        return Bypassing(route, Forwarded.BYPASS)
+        return Bypassing(route, Forwarded.BYPASS, quota)
     now = site.clock()
     mine, until = _partition(site, head, rules, now)
     if mine is None:
-        return Bypassing(route, Forwarded.BYPASS)
+        return Bypassing(route, Forwarded.BYPASS, quota)
     if rules.key_headers or rules.key_cookies:
         mine = keys.narrowed(mine, head.fields, rules)
     if route.divides_key:
@@ -63,8 +64,49 @@ def ask(site: Site, head: RequestHead, address: bytes, body: Framing) -> Asking:
         or bool(rules.key_cookies)
         or b"cookie" in rules.key_headers
         or site.snapshot.routes.looks_at_cookies
+        or any(limit.by in _BY_COOKIE for limit in route.rate_limits)
     )
-    return Cacheable(route, key, shelf, verdict, until, by_cookie)
+    return Cacheable(route, key, shelf, verdict, until, by_cookie, quota, limited)
+
+
+_BY_COOKIE = frozenset({By.USER, By.ORG})
+
+
+def _treated(
+    site: Site,
+    route: Route,
+    limited: Limited | None,
+    head: RequestHead,
+    address: bytes,
+    body: Framing,
+) -> bytes | Settled:
+    """Return what the gateway answers itself, else what the answer has to tell of limits."""
+    settled = treatment.denied(route, address)
+    if settled is not None:
+        return settled
+    quota = b""
+    if limited is not None:
+        told = site.limiter.spend(limited, address, site.monotonic())
+        if isinstance(told, Settled):
+            site.counters.limited[route.name] += 1
+            return told
+        quota = told
+    settled = treatment.settled(route, head, address, body)
+    if settled is None:
+        return quota
+    if settled.detail == treatment.PURGED:
+        named = keys.normal_target(head.target, route.cache.query)
+        site.spread(Purge(Kind.URL, named, head.host, Mode.HARD))
+    settled.quota = quota
+    return settled
+
+
+def _limited(site: Site, route: Route, head: RequestHead) -> Limited:
+    """Return by whom requests with *head* are counted."""
+    identity = ANONYMOUS
+    if any(limit.by in _BY_COOKIE for limit in route.rate_limits):
+        identity = site.snapshot.identity.identify(head.fields.get(b"cookie"), site.clock())
+    return site.limiter.limited(route, head, identity)
 
 
 def _partition(

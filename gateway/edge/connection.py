@@ -49,7 +49,8 @@ class ClientConnection(ClientLife):
                     return
                 entry = self._heads.find(data)
             if entry is not None and (
-                (entry.stamp == self._stamp.value and entry.shelf.live) or self._lane.renew(entry)
+                (entry.stamp == self._stamp.value and entry.shelf.live)
+                or self._lane.renew(entry, self.address)
             ):
                 entry.hits += 1
                 self._active = True

@@ -7,7 +7,7 @@ on by `asking.ask`, like every request.
 
 from typing import Protocol
 
-from gateway.edge.asked import Cacheable
+from gateway.edge.asked import Cacheable, Settled
 from gateway.edge.deliver import encode_lines
 from gateway.edge.heads import COPIED_BODY_BYTES, LoggedRequest, RepeatedHead, without_cookie
 from gateway.edge.select import asked_fields, select, wants_range
@@ -47,8 +47,11 @@ class FastLane:
         self._site = site
         self.logging = site.access_log is not None
 
-    def renew(self, entry: RepeatedHead) -> bool:
-        """Prepare *entry* for the present second; False when it has to be decided anew."""
+    def renew(self, entry: RepeatedHead, address: bytes) -> bool:
+        """Prepare *entry* for the present second; False when it has to be decided anew.
+
+        Where clients are limited it is prepared each time, for the one at *address*.
+        """
         stamp = self._site.stamp
         shelf = entry.shelf
         if (
@@ -57,9 +60,17 @@ class FastLane:
             or shelf.checked != self._site.purges.serial
         ):
             return False
+        quota = b""
+        if entry.limited is not None:
+            told = self._site.limiter.spend(entry.limited, address, self._site.monotonic())
+            if isinstance(told, Settled):
+                # Nothing was counted: it comes to the same the long way.
+                return False
+            quota = told
         age = current_age(entry.stored.arrival, stamp.now)
-        head = b"%bAge: %d\r\nCache-Status: %b\r\n%b" % (
+        head = b"%b%bAge: %d\r\nCache-Status: %b\r\n%b" % (
             entry.before_age,
+            quota,
             age,
             outcome.cache_status(ttl=entry.stored.lifetime - age),
             entry.after_age,
@@ -69,9 +80,12 @@ class FastLane:
         else:
             entry.wire = head
             entry.large_body = entry.body
-        entry.stamp = stamp.value
         entry.shelf.visited = True
-        self._site.heads.touch(entry)
+        if entry.limited is None:
+            entry.stamp = stamp.value
+            self._site.heads.touch(entry)
+        elif not entry.hits:
+            self._site.heads.touch(entry)
         return True
 
     def deliver(
@@ -138,7 +152,7 @@ class FastLane:
                 until = min(until, verdict.until - early_window(stored))
             entry = RepeatedHead(
                 shelf, stored, labels, before_age, after_age, body, until, logged,
-                by_cookie=by_cookie,
+                by_cookie=by_cookie, limited=asked.limited,
             )  # fmt: skip
             if wanted:
                 site.heads.admit(key, entry)
@@ -146,8 +160,9 @@ class FastLane:
                 self.log_repeated(entry, client.address)
         shelf.visited = True
         age = verdict.age
-        answer = b"%bAge: %d\r\nCache-Status: gateway; hit; ttl=%d\r\n%b" % (
+        answer = b"%b%bAge: %d\r\nCache-Status: gateway; hit; ttl=%d\r\n%b" % (
             before_age,
+            asked.quota,
             age,
             stored.lifetime - age,
             after_age,

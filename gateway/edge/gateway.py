@@ -81,6 +81,10 @@ class Gateway:
             for each in self.site.named(purge):
                 self.site.purges.apply(each, at)
 
+    def share_quotas(self, descriptor: int) -> None:
+        """Hold clients to their limits together with whoever has the table *descriptor*."""
+        self.site.limiter.share(descriptor)
+
     def announce_to(self, tell: Callable[[list[Purge]], None]) -> None:
         """Call *tell* with each purge that begins here, for the others to hear."""
         self.site.announce = tell

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 
 from gateway.clock import Stamp
 from gateway.counters import Counters, RequestLabels
+from gateway.edge.asked import Limited
 from gateway.policy.stored import StoredResponse
 from gateway.storage.interface import Shelf
 
@@ -46,6 +47,7 @@ class RepeatedHead:
         "hits",
         "labels",
         "large_body",
+        "limited",
         "log",
         "shelf",
         "stamp",
@@ -67,6 +69,7 @@ class RepeatedHead:
         log: LoggedRequest,
         *,
         by_cookie: bool,
+        limited: Limited | None = None,
     ) -> None:
         self.shelf = shelf
         self.stored = stored
@@ -80,6 +83,8 @@ class RepeatedHead:
         """Epoch seconds up to which the decision holds."""
         self.by_cookie = by_cookie
         """Whether a head that differs in its Cookie might be answered otherwise."""
+        self.limited = limited
+        """By whom its requests are counted; None for not at all. Then nothing is ready ahead."""
         self.log = log
         self.stamp = -1
         self.wire = b""

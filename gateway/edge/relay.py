@@ -68,6 +68,7 @@ class Relay(Answer):
             and upgrade is None
             and self.reply.persistent
             and not self.route.access
+            and not self.route.rate_limits
         ):
             site = self._site
             latencies = site.counters.origin_latency[pool.settings.name]

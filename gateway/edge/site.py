@@ -14,6 +14,7 @@ from gateway.counters import Counters
 from gateway.edge.compress import Representations
 from gateway.edge.heads import RepeatedHeads
 from gateway.edge.interfaces import AccessLog
+from gateway.edge.limiting import Limiter
 from gateway.edge.passes import RepeatedPasses
 from gateway.edge.snapshot import Snapshot
 from gateway.errors import MalformedRequest
@@ -67,6 +68,7 @@ class Site:
         self.passes = RepeatedPasses(counters)
         self.representations = Representations(self.memory, counters)
         self.batches = Batches(snapshot.routes)
+        self.limiter = Limiter()
         self.purges = Purges()
         self.announce: Callable[[list[Purge]], None] = _to_nobody
         """Tells the other workers and replicas about purges that began here."""

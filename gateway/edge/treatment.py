@@ -24,6 +24,16 @@ PURGED = "purged"
 """The detail of a request that purged what it named."""
 
 
+def denied(route: Route, address: bytes) -> Settled | None:
+    """Return the answer to a client whose *address* may not ask; None when it may."""
+    for access in route.access:
+        if not access.admits(address):
+            text = b"403 Forbidden: this is not open to your address\n"
+            refusal = Respond(HTTPStatus.FORBIDDEN, text, _REFUSAL_FIELDS)
+            return Settled(route, refusal, "access")
+    return None
+
+
 def settled(route: Route, head: RequestHead, address: bytes, body: Framing) -> Settled | None:
     """Return what the gateway answers itself to a client at *address*; None for nothing.
 
@@ -32,11 +42,6 @@ def settled(route: Route, head: RequestHead, address: bytes, body: Framing) -> S
         MalformedRequest: the route would ask its origin for what is no path.
 
     """
-    for access in route.access:
-        if not access.admits(address):
-            text = b"403 Forbidden: this is not open to your address\n"
-            refusal = Respond(HTTPStatus.FORBIDDEN, text, _REFUSAL_FIELDS)
-            return Settled(route, refusal, "access")
     if route.purge is not None and head.method == b"PURGE":
         if not route.purge.admits(address):
             text = b"403 Forbidden: your address may not purge\n"

@@ -57,6 +57,13 @@ def parse_list(value: bytes) -> list[Value] | None:
         return None
 
 
+def string(text: str) -> bytes:
+    """Return *text* as a String (section 4.1.6); what a String can't hold becomes ``?``."""
+    shown = "".join(each if " " <= each <= "~" else "?" for each in text)
+    escaped = shown.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'.encode("ascii")
+
+
 def _list(value: bytes) -> list[Value]:
     members: list[Value] = []
     position = 0

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from gateway.policy.negotiation import Compression
+from gateway.policy.rate import RateLimit
 from gateway.policy.rules import CacheRules
 from gateway.routing.access import AccessList
 from gateway.routing.answers import Redirect, Respond, Rewrite
@@ -56,6 +57,8 @@ class Route:
     """Templates of the groups of its responses, see `templates.py`."""
     compression: Compression | None = None
     """None leaves content codings to the origin and its clients."""
+    rate_limits: tuple[RateLimit, ...] = ()
+    """How often somebody may ask; beyond any of them it is 429."""
     because: str = ""
     """Why it keeps what the RFC says not to; see `CacheRules.overrides`."""
 
@@ -76,6 +79,7 @@ class Route:
             or self.body_limit is not None
             or self.purge is not None
             or self.rewrite is not None
+            or bool(self.rate_limits)
         )
 
     @property

@@ -17,6 +17,7 @@ def a_reading() -> Reading:
     counters.requests["lists", "HIT", 2] = 3
     counters.body_bytes["lists", "HIT", 2] = 3000
     counters.refused[400] = 1
+    counters.limited["lists"] = 1
     counters.origin_failures["hub"]["origin-hung-up"] = 2
     counters.origin_retries["hub"] = 1
     counters.endpoints_up = {"hub": {"127.0.0.1:3000": 1}}
@@ -66,6 +67,7 @@ def test_the_sum_over_workers_adds_every_field() -> None:
 
     assert 'gateway_requests_total{cache="HIT",route="lists",status_class="2xx"} 6.0' in whole
     assert 'gateway_refused_requests_total{status="400"} 2.0' in whole
+    assert 'gateway_limited_requests_total{route="lists"} 2.0' in whole
     assert 'gateway_origin_failures_total{origin="hub",reason="origin-hung-up"} 4.0' in whole
     assert 'gateway_origin_response_seconds_count{origin="hub"} 8.0' in whole
     assert "gateway_connections_open 10.0" in whole
