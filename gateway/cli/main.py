@@ -20,6 +20,7 @@ COMMANDS = {
     "init": "write a rules file to begin with, or propose one",
     "explain": "say why a request is answered as it is, and what would change it",
     "show": "say what holds for one route, and which line says so",
+    "plan": "replay an access log under other rules, and say what would change",
     "purge": "let a running gateway forget what is named",
     "schema": "print the JSON Schema of rules files",
 }

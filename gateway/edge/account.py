@@ -2,11 +2,13 @@
 
 from typing import Protocol
 
+from gateway.edge.asked import Asking
 from gateway.edge.deliver import Reply
+from gateway.edge.logged import context
 from gateway.edge.site import Site
 from gateway.policy.outcome import Word
 from gateway.routing.route import Route
-from gateway.wire.message import RequestHead
+from gateway.wire.message import RequestHead, ResponseHead
 
 
 class Accountable(Protocol):
@@ -18,6 +20,10 @@ class Accountable(Protocol):
     word: Word
     started: float
     """Monotonic seconds."""
+    asked: Asking
+    origin_answer: ResponseHead | None
+    """What the origin said; None where it wasn't asked, or there is no log to tell."""
+    origin_bytes: int
     error: str
     """What went wrong, in a word; empty when nothing did."""
 
@@ -51,5 +57,6 @@ def account(site: Site, exchange: Accountable, address: bytes) -> None:
             exchange.error,
             head.fields.get(b"user-agent") or b"",
             head.fields.get(b"referer") or b"",
+            context(site, head, exchange.asked, exchange.origin_answer, exchange.origin_bytes),
         )
     )

@@ -55,18 +55,22 @@ class Client(Protocol):
 class Answer:
     """One request of one client, and what is sent for it."""
 
-    __slots__ = ("_asked", "_client", "_collapsed", "_over", "_site", "_upload", "_why",
-                 "endless", "error", "head", "reply", "route", "started",
-                 "word")  # fmt: skip
+    __slots__ = ("_client", "_collapsed", "_over", "_site", "_upload", "_why",
+                 "asked", "endless", "error", "head", "origin_answer", "origin_bytes",
+                 "reply", "route", "started", "word")  # fmt: skip
 
     # Set by `Exchange.__init__`, in one go: three initialisers cost a microsecond more.
     _site: Site
     _client: Client
-    _asked: Asking
     _why: Forwarded | None
     _collapsed: bool
     _over: bool
     _upload: Upload | None
+    asked: Asking
+    origin_answer: ResponseHead | None
+    """What the origin said, for the log; None where it wasn't asked."""
+    origin_bytes: int
+    """Of the origin's body, for the log."""
     head: RequestHead
     endless: bool
     """Whether the answer is a stream of events: then a client that closes has left."""
@@ -118,8 +122,8 @@ class Answer:
         cache_status: bytes,
     ) -> None:
         head = compose(status, reason, lines, self.word, cache_status, self._site.clock())
-        if self._asked.quota:
-            head += self._asked.quota
+        if self.asked.quota:
+            head += self.asked.quota
         if self._upload is not None and not self._upload.ended:
             # What is left of the body won't be read as a request.
             self.reply.persistent = False

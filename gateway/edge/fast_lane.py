@@ -10,6 +10,8 @@ from typing import Protocol
 from gateway.edge.asked import Cacheable, Settled
 from gateway.edge.deliver import encode_lines
 from gateway.edge.heads import COPIED_BODY_BYTES, LoggedRequest, RepeatedHead, without_cookie
+from gateway.edge.interfaces import NOTHING
+from gateway.edge.logged import context
 from gateway.edge.select import asked_fields, select, wants_range
 from gateway.edge.site import Site
 from gateway.policy import outcome, preconditions
@@ -145,6 +147,7 @@ class FastLane:
                 route.origin,
                 index.get(b"user-agent") or b"",
                 index.get(b"referer") or b"",
+                context(site, head, asked) if self.logging else NOTHING,
             )
             until = min(verdict.until, asked.until)
             if route.cache.early_refresh:
@@ -201,7 +204,7 @@ class FastLane:
         """Write the access log's line for a hit."""
         log = self._site.access_log
         assert log is not None
-        method, target, host, status, origin, agent, referer = entry.log
+        method, target, host, status, origin, agent, referer, told = entry.log
         log.write(
             (
                 self._site.clock(),
@@ -219,5 +222,6 @@ class FastLane:
                 "",
                 agent,
                 referer,
+                told,
             )
         )

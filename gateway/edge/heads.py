@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from gateway.clock import Stamp
 from gateway.counters import Counters, RequestLabels
 from gateway.edge.asked import Limited
+from gateway.edge.interfaces import Context
 from gateway.policy.stored import StoredResponse
 from gateway.storage.interface import Shelf
 
@@ -28,8 +29,8 @@ COPIED_BODY_BYTES = 16 * 1024
 second is cheaper than a second write for each hit."""
 _REMEMBERED_STRANGERS = 65_536
 
-LoggedRequest = tuple[bytes, bytes, bytes, int, str, bytes, bytes]
-"""(method, target, host, status, origin, user agent, referer)."""
+LoggedRequest = tuple[bytes, bytes, bytes, int, str, bytes, bytes, Context]
+"""(method, target, host, status, origin, user agent, referer, context)."""
 
 _COOKIE_LINE = re.compile(rb"\r\n[Cc]ookie: [ -~]*(?=\r\n)")
 

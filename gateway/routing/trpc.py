@@ -82,7 +82,9 @@ class Batches:
         self._table = table
         self.spoken = any(route.protocol == PROTOCOL for route in table.routes)
         """Whether any route speaks the protocol; else nothing is a batch."""
-        self._guarded = any(route.access or route.answer is not None for route in table.routes)
+        self._guarded = any(
+            route.access or route.answer is not None or route.rate_limits for route in table.routes
+        )
         """Whether any route keeps requests from its origin: then every member is looked at."""
         self._remembered = lru_cache(maxsize=1024)(self._plain)
 
@@ -126,8 +128,8 @@ class Batches:
 def _passed(first: Route, routes: Sequence[Route] = ()) -> Route:
     """Return the route of a batch that isn't cached, and goes where *first* says.
 
-    What any member's route keeps out stays out: a batch is no way around an access list or
-    around what the gateway answers itself.
+    What any member's route keeps out stays out: a batch is no way around an access list, a
+    limit, or what the gateway answers itself.
     """
     answered = next((route for route in routes if route.answer is not None), None)
     if answered is not None:
@@ -137,6 +139,9 @@ def _passed(first: Route, routes: Sequence[Route] = ()) -> Route:
         name=BATCH,
         cache=_OFF,
         access=_admitting(routes or (first,)),
+        rate_limits=tuple(
+            dict.fromkeys(each for route in routes or (first,) for each in route.rate_limits)
+        ),
         protocol=None,
         paths=(),
         methods=frozenset(),
