@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
-from gateway.cli import explained
 from gateway.cli.admin_client import add_admin, ask
 from gateway.config.build import Examined, examine
 from gateway.config.findings import Severity, render
 from gateway.config.rehearsal import identity
 from gateway.config.units import show_duration
+from gateway.control import explained
 from gateway.control.explain import Explanation, Question, explain
 from gateway.errors import ConfigurationError, RequestRefused
 from gateway.routing.identity import Identity

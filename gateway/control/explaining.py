@@ -15,6 +15,7 @@ import msgspec
 
 from gateway.config.build import Examined, examine
 from gateway.config.rehearsal import identity
+from gateway.control import explained
 from gateway.control.channel import Settings, Variant
 from gateway.control.explain import Explanation, Question, explain
 from gateway.control.process import WorkerProcess
@@ -120,6 +121,7 @@ class Explainer:
             )
         return {
             "explanation": explanation.as_json(),
+            "text": explained.text(explanation),
             "workers": sorted(stored, key=lambda each: each.name),
         }
 

@@ -25,13 +25,16 @@ from gateway.background import Background
 from gateway.control import addresses, totals
 from gateway.control.admin import Admin, Readiness, Stage, WorkerStatus
 from gateway.control.channel import Settings
+from gateway.control.editor import Editor
 from gateway.control.explain import Question
 from gateway.control.explaining import Explainer
+from gateway.control.history import History
 from gateway.control.metrics import Facts
 from gateway.control.process import State, WorkerProcess
 from gateway.control.purging import Receipt, tell
 from gateway.control.rules_file import RulesFile, together
 from gateway.counters import Reading
+from gateway.edge.insight import Looked, merged
 from gateway.errors import ConfigurationError
 from gateway.resilience.backoff import Backoff
 from gateway.storage import quotas
@@ -83,6 +86,8 @@ class Supervisor:
         self._quotas = quotas.new_table()
         """The workers' table of rate limits: it outlives each of them."""
         self._explainer = Explainer()
+        self.history = History()
+        self.editor = Editor(rules, self.reload)
         self._stop = asyncio.Event()
         self._at_once = asyncio.Event()
 
@@ -149,6 +154,21 @@ class Supervisor:
             rules_current=self._rules.error is None,
             rules_failures=self._rules.failures,
         )
+
+    async def reading(self) -> Reading:
+        """Return fresh counts, summed over all workers, dead ones included."""
+        await self._ask_all()
+        return self._sum()
+
+    async def look(self, most: int) -> Looked:
+        """Return what the workers noticed about their *most* busy URLs."""
+        found = await asyncio.gather(*(each.look(most, _ANSWER_LIMIT) for each in self._present))
+        return merged(each for each in found if each is not None)
+
+    def standing(self) -> tuple[int, int, float, str | None]:
+        """Return workers at work, restarts, when the rules were loaded, and their error."""
+        restarts = sum(place.restarts for place in self._places)
+        return self._accepting(), restarts, self._rules_loaded, self._rules.error
 
     def readiness(self) -> Readiness:
         """Return what `/readyz` tells."""
@@ -322,6 +342,7 @@ class Supervisor:
         while True:
             await asyncio.sleep(_POLL_INTERVAL)
             await self._ask_all()
+            self.history.add(self._sum(), time.time())
 
     async def _end(self) -> None:
         """Drain all workers; those that don't end in time, or at a second signal, are cut."""

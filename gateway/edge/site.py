@@ -13,6 +13,7 @@ from gateway.clock import Stamp, Watch
 from gateway.counters import Counters
 from gateway.edge.compress import Representations
 from gateway.edge.heads import RepeatedHeads
+from gateway.edge.insight import Insight
 from gateway.edge.interfaces import AccessLog
 from gateway.edge.limiting import Limiter
 from gateway.edge.passes import RepeatedPasses
@@ -64,8 +65,9 @@ class Site:
         self.watch = Watch(time.monotonic())
         self.stamp = Stamp(clock())
         self.memory = MemoryStore(snapshot.memory_bytes, snapshot.object_bytes)
-        self.heads = RepeatedHeads(self.stamp, counters)
-        self.passes = RepeatedPasses(counters)
+        self.insight = Insight(clock)
+        self.heads = RepeatedHeads(self.stamp, counters, self.insight)
+        self.passes = RepeatedPasses(counters, self.insight)
         self.representations = Representations(self.memory, counters)
         self.batches = Batches(snapshot.routes)
         self.limiter = Limiter()

@@ -2,16 +2,24 @@
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
+from pathlib import Path
 
 import msgspec
 import pytest
 from aiohttp import ClientSession
 
+from gateway.cli.serve import judge
 from gateway.control import addresses, totals
 from gateway.control.admin import Admin, Readiness, Stage
+from gateway.control.channel import Settings
+from gateway.control.editor import Editor
 from gateway.control.explain import Question
+from gateway.control.history import History
 from gateway.control.metrics import Facts
 from gateway.control.purging import Receipt, WorkerReceipt
+from gateway.control.rules_file import RulesFile
+from gateway.counters import Reading
+from gateway.edge.insight import Looked
 from gateway.errors import ConfigurationError
 from gateway.storage.purges import Kind, Mode, Purge
 
@@ -19,13 +27,39 @@ from gateway.storage.purges import Kind, Mode, Purge
 class Standing:
     """A supervisor that stands still."""
 
-    def __init__(self) -> None:
+    def __init__(self, folder: Path = Path()) -> None:
+        """Its rules are those of *folder*, which only the tests of changing them need."""
+        self.history = History()
+        settings = Settings(str(folder / "rules.yaml"), b"", state_dir=str(folder / "state"))
+        self.rules = RulesFile(settings, judge)
+        self.editor = Editor(self.rules, self.take_rules)
+        self.counts = totals.nothing()
+        self.looked = Looked()
         self.stage = Stage.SERVING
         self.broken = False
         self.reloads = 0
         self.refusal: str | None = None
         self.purged: list[Purge] = []
         self.hears = True
+
+    async def take_rules(self) -> bool:
+        settings = await self.rules.load_again(force=True)
+        if self.refusal is not None:
+            raise ConfigurationError(self.refusal)
+        assert settings is not None
+        self.rules.in_force = settings
+        self.rules.taken()
+        return True
+
+    async def reading(self) -> Reading:
+        return self.counts
+
+    async def look(self, most: int) -> Looked:
+        assert most > 0
+        return self.looked
+
+    def standing(self) -> tuple[int, int, float, str | None]:
+        return 2, 0, 1_700_000_000.0, None
 
     def readiness(self) -> Readiness:
         ready = self.stage is Stage.SERVING
@@ -96,7 +130,16 @@ async def test_the_index_names_every_page(url: str) -> None:
 
     assert status == 200
     assert headers["Content-Type"].startswith("application/json")
-    named = {"healthz", "readyz", "metrics", "-/reload", "-/purge", "-/explain"}
+    named = {
+        "healthz",
+        "readyz",
+        "metrics",
+        "-/reload",
+        "-/purge",
+        "-/explain",
+        "-/api/",
+        "console/",
+    }
     assert set(msgspec.json.decode(body)["pages"]) == named
 
 
