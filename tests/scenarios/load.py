@@ -36,6 +36,8 @@ class Crowd:
     chance: random.Random
     uploaded: list[bytes] = field(default_factory=list)
     """What was sent in uploads that were answered with success."""
+    keeps: float = 0.9
+    """How likely a client goes on with its connection after an answer."""
     stopped: bool = False
 
     async def run(self, clients: int) -> None:
@@ -87,7 +89,7 @@ class Crowd:
         self._judge(begun, asker, key, method, sent, reply, fresh=fresh)
         if reply.status == 200 and method == "GET":
             tags[key] = reply.get("etag") or ""
-        return reply.get("connection") != "close" and self.chance.random() > 0.1
+        return reply.get("connection") != "close" and self.chance.random() < self.keeps
 
     def _request(
         self, asker: Asker, key: str, tags: dict[str, str]
