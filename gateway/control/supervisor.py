@@ -9,7 +9,6 @@ port. The first SIGTERM or SIGINT lets running exchanges finish, the second does
 import asyncio
 import contextlib
 import logging
-import os
 import random
 import resource
 import signal
@@ -18,7 +17,6 @@ import time
 from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from gateway.background import Background
@@ -33,6 +31,7 @@ from gateway.control.metrics import Facts
 from gateway.control.process import State, WorkerProcess
 from gateway.control.purging import Receipt, tell
 from gateway.control.rules_file import RulesFile, together
+from gateway.control.token import admin_token
 from gateway.counters import Reading
 from gateway.edge.insight import Looked, merged
 from gateway.errors import ConfigurationError
@@ -50,7 +49,6 @@ _ANSWER_LIMIT = 1.0
 _POLL_INTERVAL = 1.0
 """What a killed worker counted since the last poll is lost; never more than this."""
 _RELOAD_LIMIT = 30.0
-_SHORTEST_TOKEN = 16
 _DRAIN_GRACE = 5.0
 """What a worker gets beyond its drain limit before it is killed."""
 
@@ -109,7 +107,7 @@ class Supervisor:
         _raise_descriptor_limit()
         self._rules.begin()
 
-        token = _admin_token()
+        token = admin_token()
         sockets = addresses.listen_shared(
             self.settings.listen, self.settings.workers, flag="--listen"
         )
@@ -414,29 +412,6 @@ async def _wait(
     for each in waiting:
         each.cancel()
     await asyncio.gather(*waiting, return_exceptions=True)
-
-
-def _admin_token() -> str | None:
-    """Return the token for the admin port; None when there is none.
-
-    From GATEWAY_ADMIN_TOKEN, or the file that GATEWAY_ADMIN_TOKEN_FILE names. Raises
-    ConfigurationError for a file that can't be read and for a token that is easily guessed.
-    """
-    token = os.environ.get("GATEWAY_ADMIN_TOKEN")
-    path = os.environ.get("GATEWAY_ADMIN_TOKEN_FILE")
-    if not token and path:
-        try:
-            token = Path(path).read_text("utf-8").strip()
-        except (OSError, UnicodeDecodeError) as error:
-            raise ConfigurationError(f"GATEWAY_ADMIN_TOKEN_FILE: {path} can't be read") from error
-    if not token:
-        return None
-    if len(token) < _SHORTEST_TOKEN:
-        raise ConfigurationError(
-            f"the admin token has fewer than {_SHORTEST_TOKEN} characters; make one with"
-            " `openssl rand -hex 24`"
-        )
-    return token
 
 
 def _raise_descriptor_limit() -> None:

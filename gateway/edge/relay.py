@@ -67,6 +67,7 @@ class Relay(Answer):
             and self.reply.persistent
             and not self.route.access
             and not self.route.rate_limits
+            and not self.explains
         ):
             site = self._site
             latencies = site.counters.origin_latency[pool.settings.name]

@@ -16,6 +16,7 @@ from gateway.edge.heads import RepeatedHeads
 from gateway.edge.insight import Insight
 from gateway.edge.interfaces import AccessLog
 from gateway.edge.limiting import Limiter
+from gateway.edge.live_explain import LiveExplainer
 from gateway.edge.passes import RepeatedPasses
 from gateway.edge.snapshot import Snapshot
 from gateway.errors import MalformedRequest
@@ -71,6 +72,7 @@ class Site:
         self.representations = Representations(self.memory, counters)
         self.batches = Batches(snapshot.routes)
         self.limiter = Limiter()
+        self.explainer = LiveExplainer(None, clock)
         self.purges = Purges()
         self.announce: Callable[[list[Purge]], None] = _to_nobody
         """Tells the other workers and replicas about purges that began here."""
