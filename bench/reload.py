@@ -8,9 +8,9 @@ times. Requests that began within two seconds after a change stand beside all ot
 import argparse
 import asyncio
 import re
-import subprocess
 import sys
 import time
+from asyncio.subprocess import Process
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -142,27 +142,25 @@ async def measure(rate: int, seconds: float, workers: int, routes: int) -> int:
         with TemporaryDirectory(prefix="gateway-bench-") as folder:
             file = Path(folder) / "rules.yaml"
             file.write_text(rules(3600, routes))
-            process = subprocess.Popen(
-                [sys.executable, "-m", "gateway", "serve", "--rules", str(file), "--origin",
-                 origin.url, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--workers",
-                 str(workers), "--state-dir", str(Path(folder) / "state")],
-                stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
-            )  # fmt: skip
+            process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "gateway", "serve", "--rules", str(file)),
+                *("--origin", origin.url, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"),
+                *("--workers", str(workers), "--state-dir", str(Path(folder) / "state")),
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.DEVNULL,
+            )
             try:
                 return await _measured(process, file, rate, seconds, routes)
             finally:
                 process.terminate()
-                process.wait()
+                await process.wait()
 
 
-async def _measured(
-    process: "subprocess.Popen[str]", file: Path, rate: int, seconds: float, routes: int
-) -> int:
+async def _measured(process: Process, file: Path, rate: int, seconds: float, routes: int) -> int:
     assert process.stdout is not None
-    line = await asyncio.to_thread(process.stdout.readline)
+    line = (await process.stdout.readline()).decode()
     address = ("127.0.0.1", int(re.findall(r"127\.0\.0\.1:(\d+)", line)[0]))
-    warm = Asked()
-    await _stream(address, 2000, 2.0, warm)
+    await _stream(address, 2000, 2.0, Asked())
     asked = Asked()
     stream = asyncio.create_task(_stream(address, rate, seconds, asked))
     changes: list[float] = []
