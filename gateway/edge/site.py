@@ -15,6 +15,7 @@ from gateway.edge.compress import Representations
 from gateway.edge.heads import RepeatedHeads
 from gateway.edge.interfaces import AccessLog
 from gateway.edge.limiting import Limiter
+from gateway.edge.limits import Crowd
 from gateway.edge.passes import RepeatedPasses
 from gateway.edge.snapshot import Snapshot
 from gateway.errors import MalformedRequest
@@ -69,6 +70,7 @@ class Site:
         self.representations = Representations(self.memory, counters)
         self.batches = Batches(snapshot.routes)
         self.limiter = Limiter()
+        self.crowd = Crowd()
         self.purges = Purges()
         self.announce: Callable[[list[Purge]], None] = _to_nobody
         """Tells the other workers and replicas about purges that began here."""

@@ -25,6 +25,17 @@ class Limits:
     send_timeout: float = 60.0
     """The longest time in which a client takes nothing of what waits for it, or sends
     nothing of the body that it announced."""
+    min_rate: int = 256
+    """The slowest rate, in bytes a second, at which a client may send a body or take an
+    answer; 0 is none."""
+    body_bytes: int = 100 * MEBIBYTE
+    """The longest body, where a route doesn't say how long it may be."""
+    connections: int = 100_000
+    """Open at a time, of each worker."""
+    connections_per_client: int | None = None
+    """...of one address (for IPv6: of one /64); None is no limit."""
+    requests: int = 20_000
+    """Being answered at a time by each worker, apart from what comes from memory."""
 
 
 @dataclass(frozen=True, slots=True)
