@@ -18,7 +18,7 @@ from gateway.config.origins import build as build_origins
 from gateway.config.reach import report_unreachable
 from gateway.config.routes import Effective, warn_about_scopes
 from gateway.config.shapes import Refused
-from gateway.config.spec_listen import LIMITS
+from gateway.config.spec_listen import LIMITS, LISTEN
 from gateway.config.spec_tests import TESTS
 from gateway.config.tables import Key, Setting, Settings
 from gateway.edge.snapshot import MEBIBYTE, Snapshot
@@ -153,6 +153,7 @@ def _build(
     identity, users, orgs = _identity(root, folder, findings)
     memory_bytes, object_bytes = _memory(root, findings)
     limits = listening.limits(root.get(LIMITS), findings)
+    how = listening.listening(root.get(LISTEN), folder, findings)
     on_write = _on_write(root, findings)
     if not findings.failed:  # a route that lost a bad path isn't itself
         report_unreachable(written, findings)
@@ -170,6 +171,7 @@ def _build(
         memory_bytes=memory_bytes,
         object_bytes=object_bytes,
         limits=limits,
+        listening=how,
         on_write=on_write,
     )
     return Examined(

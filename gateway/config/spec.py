@@ -8,7 +8,7 @@ from gateway.config import spec_routes as routing
 from gateway.config.shapes import Flag, Matching, Parsed, TextOr, WordOr, Words
 from gateway.config.spec_delivery import COMPRESS
 from gateway.config.spec_limits import LIMIT
-from gateway.config.spec_listen import LIMITS
+from gateway.config.spec_listen import LIMITS, LISTEN
 from gateway.config.spec_origins import ORIGINS
 from gateway.config.spec_routes import ACCESS, MATCH, REQUEST_HEADERS, RESPONSE_HEADERS
 from gateway.config.spec_tests import TESTS
@@ -276,6 +276,7 @@ ROOT = Table(
     VERSION,
     INCLUDE,
     IDENTITY,
+    LISTEN,
     ORIGINS,
     TIERS,
     LIMITS,

@@ -53,15 +53,18 @@ REFUSED = b"refused"
 class ClientLife(asyncio.Protocol):
     """The states of a connection that a client opened, and what takes it from one to the next."""
 
-    __slots__ = ("_active", "_advancing", "_body", "_buffer", "_exchange",
-                 "_flight", "_heads", "_lane", "_lingered", "_pace", "_passes", "_paused_reading",
-                 "_refreshes", "_seat", "_side_by_side", "_site", "_stamp", "_state",
-                 "_transport", "_tunnel", "_unsent", "_upload_held", "address",
+    __slots__ = ("_active", "_advancing", "_body", "_buffer", "_exchange", "_flight", "_heads",
+                 "_lane", "_lingered", "_pace", "_passes", "_paused_reading", "_peer",
+                 "_refreshes", "_seat", "_secure", "_side_by_side", "_site", "_stamp", "_state",
+                 "_transport", "_trusted", "_tunnel", "_unsent", "_upload_held", "address",
                  "deadline", "half_closed", "has_room", "watched_in")  # fmt: skip
 
     _transport: asyncio.Transport
 
-    def __init__(self, site: Site, refreshes: Refreshes, lane: FastLane) -> None:
+    def __init__(
+        self, site: Site, refreshes: Refreshes, lane: FastLane, address: bytes = b""
+    ) -> None:
+        """*address* is what a proxy announced; empty goes by the socket."""
         self._site = site
         self._refreshes = refreshes
         self._side_by_side = refreshes.fetches.side_by_side
@@ -88,9 +91,14 @@ class ClientLife(asyncio.Protocol):
         self._active: bool | None = None
         """Whether a request came since the deadline was set; None before the first."""
         self._advancing = False
+        self._secure = False
+        self._trusted = False
+        """Whether what its requests say about where they come from counts."""
+        self._peer = b""
+        """The address of whoever is connected, while `address` is that of who asks."""
         self.half_closed = False
         self.has_room = True
-        self.address = b""
+        self.address = address
         self.deadline = NEVER
         self.watched_in = 0
 
@@ -111,15 +119,24 @@ class ClientLife(asyncio.Protocol):
         transport = self._transport
         transport.set_write_buffer_limits(high=_ROOM_BYTES)
         peer = transport.get_extra_info("peername")
-        self.address = str(peer[0]).encode() if isinstance(peer, tuple) else b"unknown"
+        if not self.address:
+            # Else a proxy in front of us has announced whose connection this is.
+            self.address = str(peer[0]).encode() if isinstance(peer, tuple) else b"unknown"
         site = self._site
+        self._peer = self.address
+        self._secure = transport.get_extra_info("ssl_object") is not None
+        self._trusted = site.trusted.trusts(self.address)
+        if self._secure or self._trusted:
+            # Who asks, and how, isn't told by the bytes of a head alone.
+            self._heads = site.no_heads
+            self._passes = {}
         site.connections.add(self)
         site.counters.connections_open += 1
         site.counters.connections_accepted += 1
         self._state = IDLE
         limits = site.snapshot.limits
         try:
-            self._seat = site.crowd.enter(self.address, limits)
+            self._seat = site.crowd.enter(self.address, limits, trusted=self._trusted)
         except TooManyConnections as refused:
             self._seat = REFUSED
             site.crowd.lingering += 1

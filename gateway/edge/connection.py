@@ -14,6 +14,7 @@ from gateway.edge.flight import Flight
 from gateway.edge.limits import Pace, TooManyRequests, check_requests
 from gateway.edge.passes import RepeatedPass
 from gateway.edge.request_body import RequestBody
+from gateway.edge.trusted import says_https
 from gateway.errors import BodyTooLarge, MalformedRequest, RequestRefused
 from gateway.origin.upload import Upload
 from gateway.policy.reuse import Deliver
@@ -127,6 +128,8 @@ class ClientConnection(ClientLife):
         site.counters.received_bytes += len(raw)
         refusal.check_size(raw, limits)
         head = parse_request_head(raw, limits.field_count)
+        if self._secure or self._trusted:
+            self._locate(head)
         body = framing.of_request(head.fields, head.minor)
         has_body = body is not framing.EMPTY and body != framing.EMPTY
         expectation = head.fields.index().get(b"expect")
@@ -135,6 +138,8 @@ class ClientConnection(ClientLife):
                 "only 100-continue can be expected", HTTPStatus.EXPECTATION_FAILED
             )
         asked = asking.ask(site, head, self.address, body)
+        if head.secure:
+            asked.quota = site.hsts + asked.quota
         persistent = self._persists(head)
         if isinstance(asked, Cacheable) and isinstance(asked.verdict, Deliver):
             if asked.route.cache.early_refresh:
@@ -161,6 +166,13 @@ class ClientConnection(ClientLife):
         if self._buffer and self._body is not None:
             rest, self._buffer = self._buffer, b""
             self._feed_body(self._body, rest)
+
+    def _locate(self, head: RequestHead) -> None:
+        """Find out who asks, and whether by https."""
+        head.secure = self._secure
+        if self._trusted:
+            head.secure = head.secure or says_https(head.fields)
+            self.address = self._site.trusted.client(self._peer, head.fields)
 
     def _pass_again(self, passed: RepeatedPass) -> None:
         """Forward a head that was forwarded just now."""

@@ -40,10 +40,11 @@ class Crowd:
         """Refused ones that are still open; they aren't counted in `open`."""
         self._by_client: defaultdict[bytes, int] = defaultdict(int)
 
-    def enter(self, address: bytes, limits: Limits) -> bytes | None:
+    def enter(self, address: bytes, limits: Limits, *, trusted: bool = False) -> bytes | None:
         """Count a connection from *address*; return what to `leave` by, None when uncounted.
 
-        A client is an IPv4 address or, for IPv6, the /64 that one customer has.
+        A client is an IPv4 address or, for IPv6, the /64 that one customer has. A *trusted*
+        proxy brings the connections of many clients, so its own aren't limited.
 
         Raises:
             TooManyConnections: 503 when all clients together have too many, 429 when this one
@@ -54,7 +55,7 @@ class Crowd:
             raise TooManyConnections("too many connections are open; try again in a moment")
         client = None
         most = limits.connections_per_client
-        if most is not None:
+        if most is not None and not trusted:
             client = customer(address)
             if self._by_client[client] >= most:
                 raise TooManyConnections(
