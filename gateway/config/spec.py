@@ -5,9 +5,10 @@ docs/configuration.md, is checked against them. A key that isn't here is an erro
 """
 
 from gateway.config import spec_routes as routing
-from gateway.config.shapes import Count, Flag, Matching, Parsed, TextOr, WordOr, Words
+from gateway.config.shapes import Flag, Matching, Parsed, TextOr, WordOr, Words
 from gateway.config.spec_delivery import COMPRESS
 from gateway.config.spec_limits import LIMIT
+from gateway.config.spec_listen import LIMITS, LISTEN
 from gateway.config.spec_origins import ORIGINS
 from gateway.config.spec_routes import ACCESS, MATCH, REQUEST_HEADERS, RESPONSE_HEADERS
 from gateway.config.spec_tests import TESTS
@@ -45,7 +46,7 @@ IDENTITY: Key[Settings] = Key(
     "identity", Table(USER, ORG), "Who is asking; verified before the cache is asked."
 )
 
-# tiers and limits -------------------------------------------------------------------------
+# tiers ------------------------------------------------------------------------------------
 
 MEMORY_SIZE = Key("size", SIZE, "The memory of each worker for responses.", default="256MB")
 MAX_OBJECT = Key("max_object", SIZE, "A larger response is passed on, not stored.", default="16MB")
@@ -53,27 +54,6 @@ MEMORY: Key[Settings] = Key(
     "memory", Table(MEMORY_SIZE, MAX_OBJECT, other_words=OTHER_WORDS), "The tier in memory."
 )
 TIERS: Key[Settings] = Key("tiers", Table(MEMORY), "Where responses are kept.")
-
-HEAD = Key("head", SIZE, "The largest request head.", default="32KB")
-TARGET = Key("target", SIZE, "The longest path with its query.", default="8KB")
-FIELDS = Key("fields", Count(1, 10_000), "The most field lines of a head.", default="100")
-HEAD_TIMEOUT = Key(
-    "head_timeout", POSITIVE_DURATION, "From the first byte of a head to its end.", default="10s"
-)
-IDLE_TIMEOUT = Key(
-    "idle_timeout", POSITIVE_DURATION, "Between two requests of a connection.", default="1m"
-)
-SEND_TIMEOUT = Key(
-    "send_timeout",
-    POSITIVE_DURATION,
-    "The longest time in which a client takes or sends nothing.",
-    default="1m",
-)
-LIMITS: Key[Settings] = Key(
-    "limits",
-    Table(HEAD, TARGET, FIELDS, HEAD_TIMEOUT, IDLE_TIMEOUT, SEND_TIMEOUT, other_words=OTHER_WORDS),
-    "What a client may ask of the gateway.",
-)
 
 # cache ------------------------------------------------------------------------------------
 
@@ -296,6 +276,7 @@ ROOT = Table(
     VERSION,
     INCLUDE,
     IDENTITY,
+    LISTEN,
     ORIGINS,
     TIERS,
     LIMITS,

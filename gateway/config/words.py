@@ -4,7 +4,7 @@ import re
 
 from gateway.config.shapes import Matching, Parsed, Unfit
 from gateway.routing import glob, hosts, templates
-from gateway.routing.answers import is_path, unknown_placeholders
+from gateway.routing.answers import SAME_BY_HTTPS, is_path, unknown_placeholders
 from gateway.routing.changes import NEVER_CHANGED
 from gateway.routing.conditions import BadRegex, regex
 
@@ -132,6 +132,8 @@ def _path_template(text: str) -> str:
 
 
 def _location(text: str) -> str:
+    if text == SAME_BY_HTTPS:
+        return text
     _template(text)
     if not text.isascii() or not text.isprintable() or " " in text:
         raise Unfit("escape what isn't ASCII")
@@ -154,7 +156,9 @@ HOST_PATTERN = Parsed(
 EXPRESSION = Parsed("an expression of RE2 that matches whole paths", _expression)
 PATH_TEMPLATE = Parsed("a path such as /v2{rest}", _path_template, r"[/{][^?#]*")
 LOCATION = Parsed(
-    "a path or a URL such as https://new.example.com{path}", _location, r"(?:https?://|/|\{)\S*"
+    "a path, a URL such as https://new.example.com{path}, or https",
+    _location,
+    r"(?:https?://|/|\{)\S*|https",
 )
 TESTED_VALUE = Matching("a value, with * for any characters", r"[^\x00-\x1f\x7f]{1,256}")
 

@@ -50,6 +50,7 @@ def ask(site: Site, head: RequestHead, address: bytes, body: Framing) -> Asking:
         return Bypassing(route, Forwarded.BYPASS, quota)
     if rules.key_headers or rules.key_cookies:
         mine = keys.narrowed(mine, head.fields, rules)
+    mine = _by_scheme(mine, head)
     if route.divides_key:
         mine = _divided(mine, route)
     key = keys.cache_key(mine, head.host, head.target, rules.query)
@@ -126,6 +127,15 @@ def _partition(
     return partition(rules.scope, identity), identity.expires
 
 
+def _by_scheme(mine: bytes, head: RequestHead) -> bytes:
+    """Return the partition *mine* for the scheme of *head*; injective, as `narrowed`.
+
+    An origin that is told by X-Forwarded-Proto answers plain http with a redirect to https,
+    and whoever came by https must not be sent round in circles.
+    """
+    return b"\t" + mine if head.secure else mine
+
+
 def _divided(mine: bytes, route: Route) -> bytes:
     """Return the partition *mine* for what *route* alone stores; injective, as `narrowed`."""
     name = route.name.encode("utf-8")
@@ -144,7 +154,7 @@ def key_of(site: Site, head: RequestHead, target: Target) -> bytes | None:
     mine, _ = _partition(site, head, route.cache, site.clock())
     if mine is None:
         return None
-    mine = keys.narrowed(mine, head.fields, route.cache)
+    mine = _by_scheme(keys.narrowed(mine, head.fields, route.cache), head)
     if route.divides_key:
         mine = _divided(mine, route)
     return keys.cache_key(mine, head.host, target, route.cache.query)

@@ -111,7 +111,7 @@ class Fetch:
         self.trailers: Fields = NONE
 
     def start(self, client: bytes) -> None:
-        """Send the request, on behalf of whoever is connected from the address *client*."""
+        """Send the request, on behalf of the client at the address *client*."""
         self._client = client
         pool = self._site.pools[self._route.origin]
         fields = self._fields
@@ -120,10 +120,9 @@ class Fetch:
         head = forwarding.request_head(
             self._request, self._route, fields, pool.authority(self._request.host), EMPTY
         )
-        host = self._request.host
         forwarded = pool.request(
             self._request.method,
-            head + forwarding.of_client(client, host),
+            head + forwarding.of_client(client, self._request),
             None,
             self,
             timeouts=treatment.timeouts(self._route, pool.settings.timeouts),

@@ -136,8 +136,8 @@ class FastLane:
         if not by_cookie and stored.nominated:
             by_cookie = any(name == b"cookie" for name, _ in stored.nominated)
         key = raw if by_cookie else without_cookie(raw)
-        # Where the client's address decides, the head alone doesn't.
-        wanted = not route.access and site.heads.wants(key)
+        # Where the client's address or scheme decides, the head alone doesn't.
+        wanted = not route.access and not head.secure and site.heads.wants(key)
         if wanted or self.logging:
             logged: LoggedRequest = (
                 head.method,

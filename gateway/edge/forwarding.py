@@ -184,12 +184,14 @@ def _target(request: RequestHead, route: Route) -> Target:
     return route.rewrite.target(route.paths, request.target)
 
 
-def of_client(address: bytes, host: bytes) -> bytes:
-    """Return what a head for the origin ends with: who is connected to us, and by what name."""
+def of_client(address: bytes, request: RequestHead) -> bytes:
+    """Return what a head for the origin ends with: who asks, how, and by what name."""
+    host = request.host
+    scheme = b"https" if request.secure else b"http"
     return (
-        b"X-Forwarded-For: %b\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Host: %b\r\n"
-        b'Forwarded: for=%b;host="%b";proto=http\r\n\r\n'
-        % (address, host, b'"[%b]"' % address if b":" in address else address, host)
+        b"X-Forwarded-For: %b\r\nX-Forwarded-Proto: %b\r\nX-Forwarded-Host: %b\r\n"
+        b'Forwarded: for=%b;host="%b";proto=%b\r\n\r\n'
+        % (address, scheme, host, b'"[%b]"' % address if b":" in address else address, host, scheme)
     )
 
 

@@ -69,7 +69,7 @@ class RepeatedPass:
         """Return the whole head for the origin, for a client at *address*."""
         if self._address != address:
             self._address = address
-            self.forwarded = self._before_client + forwarding.of_client(address, self.head.host)
+            self.forwarded = self._before_client + forwarding.of_client(address, self.head)
         return self.forwarded
 
     def answered(self, head: ResponseHead, sent: bytes) -> None:

@@ -65,6 +65,7 @@ class Relay(Answer):
             and head.method in SAFE
             and upgrade is None
             and self.reply.persistent
+            and not head.secure
             and not self.route.access
             and not self.route.rate_limits
             and not self.explains
@@ -74,7 +75,7 @@ class Relay(Answer):
             again = RepeatedPass(head, self.asked, before_client, pool, latencies, site.stamp.value)
             site.passes.note(raw, again)
             self._again = again
-        self._forward(before_client + forwarding.of_client(self._client.address, head.host))
+        self._forward(before_client + forwarding.of_client(self._client.address, head))
 
     def start_again(self, again: RepeatedPass, *, repeated: bool = False) -> None:
         """Begin to answer a request that was forwarded just now, byte for byte.
