@@ -21,7 +21,6 @@ from aiohttp import web
 from gateway.control import console, metrics
 from gateway.control.addresses import Address
 from gateway.control.api import UNCACHED, Api, Source, answer, audit, problem
-from gateway.control.explain import Question
 from gateway.control.explaining import BadQuestion, question
 from gateway.control.purging import BadPurge, PurgeRequest, Receipt, described, purges
 from gateway.errors import ConfigurationError
@@ -80,12 +79,6 @@ class Observed(Source, Protocol):
         """Take the rules file as it is now into force; False when it is in force already.
 
         Raises ConfigurationError when it can't be used.
-        """
-
-    async def explain(self, question: Question) -> dict[str, object]:
-        """Say why a request is answered as it is, and what is stored for it.
-
-        Raises BadQuestion for a request that would be refused.
         """
 
     async def purge(self, purges: list[Purge]) -> Receipt:

@@ -17,9 +17,27 @@ from aiohttp import web
 
 from gateway.control import description
 from gateway.control.editor import Applied, Checked, Editor, Outdated, Proposed, Refused, Written
-from gateway.control.history import History, Sample, quantile
-from gateway.counters import Latencies, Reading
-from gateway.edge.insight import Failure, Key, Looked, Uncached
+from gateway.control.explain import Question
+from gateway.control.explaining import BadQuestion, question
+from gateway.control.figures import (
+    Failures,
+    Figures,
+    NotCachedList,
+    Problem,
+    Routes,
+    RouteTold,
+    Samples,
+    StoredObject,
+    TopKeys,
+    Versions,
+    failure,
+    figures,
+    not_cached,
+)
+from gateway.control.history import History
+from gateway.control.purging import PurgeRequest, Receipt
+from gateway.counters import Reading
+from gateway.edge.insight import Key, Looked
 from gateway.errors import ConfigurationError
 
 _log = logging.getLogger("gateway.audit")
@@ -30,120 +48,6 @@ _MOST_LISTED = 200
 _LISTED = 20
 _KEEPALIVE_SECONDS = 15.0
 _LONGEST_BODY = 2 << 20
-_REMEDIES = {
-    "cache-off": "its route says cache: off; a route with a ttl would keep it",
-    "no-identity": "the route's scope asks for an identity that the request doesn't prove; "
-    "scope: public shares it with everybody",
-    "method": "only GET and HEAD are answered from the cache",
-    "no-store": "the origin forbids it by no-store; override: [no-store] with a because keeps it",
-    "private": "the origin says private; scope: user or org keeps it apart, override shares it",
-    "set-cookie": "the answer sets a cookie; override: [set-cookie] with a because keeps the rest",
-    "vary": "the origin varies on everything, or on what the rules bypass",
-    "status": "nobody gives this status a lifetime; status_ttl does",
-    "error": "errors live as long as status_ttl says",
-    "useless": "nobody gives it a lifetime and it has no validator; a ttl does",
-    "authorization": "the request carries Authorization and the origin doesn't say public",
-    "request-no-store": "the client asked for no-store",
-    "request-body": "a GET with a body isn't shared",
-    "precondition": "If-Match and If-Unmodified-Since are for the origin",
-    "upgrade": "another protocol was asked for",
-    "partial": "a part alone isn't kept; whole_for_range fetches the whole",
-}
-
-
-class RouteFigures(msgspec.Struct, frozen=True):
-    """What became of one route's requests since the start."""
-
-    route: str
-    requests: int
-    hits: int
-    hit_rate: float
-    body_bytes: int
-    words: dict[str, int]
-    """By the word of X-Cache."""
-    statuses: dict[str, int]
-    """By class, such as 2xx."""
-    limited: int
-
-
-class OriginFigures(msgspec.Struct, frozen=True):
-    """How one origin does."""
-
-    origin: str
-    requests: int
-    failures: dict[str, int]
-    """By reason."""
-    retries: int
-    p50: float | None
-    """Milliseconds until its answers begin; None before the first."""
-    p95: float | None
-    p99: float | None
-    endpoints: dict[str, int]
-    """By server: how many workers send requests to it; 0 where it is ejected or unhealthy."""
-
-
-class Figures(msgspec.Struct, frozen=True):
-    """Everything that is counted, summed over the workers."""
-
-    requests: int
-    hit_rate: float
-    body_bytes: int
-    routes: list[RouteFigures]
-    origins: list[OriginFigures]
-    refused: dict[str, int]
-    """Requests refused before a route was found, by status."""
-    store: dict[str, int]
-    """bytes, limit_bytes, objects, evictions."""
-    connections: int
-    exchanges: int
-    collapsed: int
-    refreshes: int
-    workers: int
-    worker_restarts: int
-    rules_loaded: float
-    """Epoch seconds."""
-    rules_error: str | None
-
-
-class TopKeys(msgspec.Struct, frozen=True):
-    """The busiest URLs."""
-
-    by: str
-    keys: list[dict[str, Any]]
-
-
-class NotCached(msgspec.Struct, frozen=True):
-    """One URL that isn't cached, and what would change that."""
-
-    url: str
-    route: str
-    reason: str
-    requests: int
-    remedy: str
-
-
-class NotCachedList(msgspec.Struct, frozen=True):
-    """What isn't cached, the most asked for first."""
-
-    urls: list[NotCached]
-
-
-class Failures(msgspec.Struct, frozen=True):
-    """What went wrong lately, the last first."""
-
-    failures: list[dict[str, Any]]
-
-
-class Samples(msgspec.Struct, frozen=True):
-    """The last quarter of an hour, second by second."""
-
-    samples: list[Sample]
-
-
-class Versions(msgspec.Struct, frozen=True):
-    """The versions of the rules that were in force before."""
-
-    versions: list[Any]
 
 
 class CheckRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -166,12 +70,6 @@ class RollbackRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     base: str
 
 
-class Problem(msgspec.Struct, frozen=True):
-    """Why there is no answer, and what to do."""
-
-    error: str
-
-
 class Source(Protocol):
     """Who knows; the supervisor."""
 
@@ -180,6 +78,12 @@ class Source(Protocol):
 
     async def reading(self) -> Reading:
         """Return fresh counts, summed over all workers."""
+
+    async def explain(self, question: Question) -> dict[str, Any]:
+        """Say why a request is answered as it is, and what is stored for it.
+
+        Raises BadQuestion for a request that would be refused.
+        """
 
     async def look(self, most: int) -> Looked:
         """Return what the workers noticed about their *most* busy URLs."""
@@ -206,6 +110,8 @@ class Api:
         """Let *router* know every path."""
         for path, read in (
             ("stats", self._stats),
+            ("routes", self._routes),
+            ("object", self._object),
             ("top", self._top),
             ("uncacheable", self._uncacheable),
             ("errors", self._errors),
@@ -240,6 +146,31 @@ class Api:
     async def _stats(self, _: web.Request) -> web.Response:
         return answer(figures(await self._source.reading(), *self._source.standing()))
 
+    async def _routes(self, _: web.Request) -> web.Response:
+        written = await self._source.editor.written()
+        told = figures(await self._source.reading(), *self._source.standing())
+        by_name = {each.route: each for each in told.routes}
+        return answer(
+            Routes([RouteTold(each, by_name.get(each["name"])) for each in written.routes])
+        )
+
+    async def _object(self, request: web.Request) -> web.Response:
+        try:
+            told = await self._source.explain(question(request.query.items()))
+        except BadQuestion as error:
+            return problem(HTTPStatus.BAD_REQUEST, str(error))
+        except ConfigurationError as error:
+            return problem(HTTPStatus.SERVICE_UNAVAILABLE, str(error))
+        explained = told["explanation"]
+        return answer(
+            StoredObject(
+                explained["request"]["target"],
+                explained["route"]["name"],
+                explained["asks_cache"],
+                msgspec.to_builtins(told["workers"]),
+            )
+        )
+
     async def _top(self, request: web.Request) -> web.Response:
         by = request.query.get("by", "hits")
         ranks: dict[str, Callable[[Key], int]] = {
@@ -272,11 +203,11 @@ class Api:
         if limit is None:
             return problem(HTTPStatus.BAD_REQUEST, f"limit has to be from 1 to {_MOST_LISTED}")
         looked = await self._source.look(limit)
-        return answer(NotCachedList([_not_cached(each) for each in looked.uncached[:limit]]))
+        return answer(NotCachedList([not_cached(each) for each in looked.uncached[:limit]]))
 
     async def _errors(self, _: web.Request) -> web.Response:
         looked = await self._source.look(1)
-        return answer(Failures([_failure(each) for each in looked.failures]))
+        return answer(Failures([failure(each) for each in looked.failures]))
 
     async def _history(self, _: web.Request) -> web.Response:
         return answer(Samples(list(self._source.history.samples)))
@@ -373,88 +304,18 @@ TYPES: dict[str, Any] = {
         NotCachedList,
         Problem,
         Proposed,
+        PurgeRequest,
+        Receipt,
         RollbackRequest,
+        Routes,
         Samples,
+        StoredObject,
         TopKeys,
         Versions,
         Written,
     )
 }
 """What the description names."""
-
-
-def figures(
-    reading: Reading, workers: int, restarts: int, loaded: float, error: str | None
-) -> Figures:
-    """Return what *reading* comes to, for people."""
-    routes: dict[str, list[Any]] = {}
-    for each in reading.requests:
-        known = routes.setdefault(each.route, [0, 0, 0, {}, {}])
-        words, statuses = known[3], known[4]
-        known[0] += each.requests
-        known[1] += each.requests if each.word in description.HITS else 0
-        known[2] += each.body_bytes
-        words[each.word] = words.get(each.word, 0) + each.requests
-        status = f"{each.status_class}xx"
-        statuses[status] = statuses.get(status, 0) + each.requests
-    told = [
-        RouteFigures(
-            name, requests, hits, hits / max(1, requests), size, words, statuses,
-            reading.limited.get(name, 0),
-        )
-        for name, (requests, hits, size, words, statuses) in sorted(routes.items())
-    ]  # fmt: skip
-    everything = sum(each.requests for each in told)
-    names = sorted({*reading.origin_latency, *reading.endpoints_up, *reading.origin_failures})
-    return Figures(
-        requests=everything,
-        hit_rate=sum(each.hits for each in told) / max(1, everything),
-        body_bytes=sum(each.body_bytes for each in told),
-        routes=told,
-        origins=[_origin(name, reading) for name in names],
-        refused={str(status): count for status, count in sorted(reading.refused.items())},
-        store={
-            "bytes": reading.store_bytes,
-            "limit_bytes": reading.store_limit_bytes,
-            "objects": reading.store_objects,
-            "evictions": reading.store_evictions,
-        },
-        connections=reading.connections_open,
-        exchanges=reading.exchanges_running,
-        collapsed=reading.collapsed,
-        refreshes=reading.refreshes,
-        workers=workers,
-        worker_restarts=restarts,
-        rules_loaded=loaded,
-        rules_error=error,
-    )
-
-
-def _origin(name: str, reading: Reading) -> OriginFigures:
-    latencies = reading.origin_latency.get(name) or Latencies()
-    p50, p95, p99 = (
-        None if seconds is None else round(1000 * seconds, 3)
-        for seconds in (quantile(latencies.buckets, share) for share in (0.5, 0.95, 0.99))
-    )
-    return OriginFigures(
-        name,
-        sum(latencies.buckets),
-        reading.origin_failures.get(name, {}),
-        reading.origin_retries.get(name, 0),
-        p50,
-        p95,
-        p99,
-        reading.endpoints_up.get(name, {}),
-    )
-
-
-def _not_cached(each: Uncached) -> NotCached:
-    remedy = _REMEDIES.get(each.reason, "gateway explain says more")
-    return NotCached(each.url, each.route, each.reason, each.requests, remedy)
-
-
-def _failure(each: Failure) -> dict[str, Any]:
-    return {name: getattr(each, name) for name in each.__struct_fields__}
 
 
 def _limit(request: web.Request) -> int | None:

@@ -36,6 +36,15 @@ _BY = (
     "What they are ranked by.",
     {"type": "string", "enum": ["hits", "misses", "bytes"], "default": "hits"},
 )
+_TEXTS = {"type": "array", "items": {"type": "string"}}
+_QUESTION = (
+    ("target", "A path with its query.", {"type": "string", "pattern": "^/"}),
+    ("method", "The method.", {"type": "string", "default": "GET"}),
+    ("header", "Fields of the request, as Name: value.", _TEXTS),
+    ("as", "Who is taken to ask: org=NAME, user=NAME.", _TEXTS),
+    ("status", "What the origin answers.", {"type": "integer", "default": 200}),
+    ("response", "Fields of the origin's answer, as Name: value.", _TEXTS),
+)
 OPERATIONS = (
     Operation("get", "/-/api/stats", "Everything counted, by route and origin.", "Figures"),
     Operation(
@@ -48,6 +57,23 @@ OPERATIONS = (
     ),
     Operation("get", "/-/api/errors", "What went wrong lately.", "Failures"),
     Operation("get", "/-/api/history", "The last quarter of an hour.", "Samples"),
+    Operation("get", "/-/api/routes", "Each route's policy and figures.", "Routes"),
+    Operation(
+        "get", "/-/api/object", "What is stored for a URL, by worker and variant.", "StoredObject",
+        parameters=_QUESTION, problems=(400, 503),
+    ),
+    Operation(
+        "get", "/-/explain", "Why a request is answered as it is.", "", parameters=_QUESTION,
+        problems=(400, 503),
+    ),
+    Operation(
+        "post", "/-/purge", "Forget what is named.", "Receipt", body="PurgeRequest",
+        problems=(400, 401, 403),
+    ),
+    Operation(
+        "post", "/-/reload", "Take the rules file as it is into force.", "",
+        problems=(401, 403, 422),
+    ),
     Operation("get", "/-/api/events", "A sample a second, as server-sent events.", ""),
     Operation("get", "/-/api/rules", "The rules file and the policy in force.", "Written"),
     Operation("get", "/-/api/rules/versions", "Earlier versions of the rules.", "Versions"),
@@ -102,7 +128,7 @@ def _described(operation: Operation) -> dict[str, Any]:
         answer["content"] = {"application/json": {"schema": {"type": "object"}}}
     told: dict[str, Any] = {
         "summary": operation.summary,
-        "operationId": operation.path.removeprefix("/-/api/").replace("/", "-"),
+        "operationId": operation.path.removeprefix("/-/").removeprefix("api/").replace("/", "-"),
         "responses": {"200": answer}
         | {
             str(status): {"description": "Why not.", "content": _json("Problem")}

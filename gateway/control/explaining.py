@@ -10,6 +10,7 @@ import asyncio
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -97,7 +98,7 @@ class Explainer:
 
     async def answer(
         self, asked: Question, settings: Settings, workers: Iterable[WorkerProcess]
-    ) -> dict[str, object]:
+    ) -> dict[str, Any]:
         """Return what ``GET /-/explain`` tells.
 
         Raises BadQuestion for a request that would be refused, whatever the rules say.

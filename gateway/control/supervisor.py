@@ -220,7 +220,7 @@ class Supervisor:
         self._note(purges)
         return await tell(list(self._present), purges)
 
-    async def explain(self, question: Question) -> dict[str, object]:
+    async def explain(self, question: Question) -> dict[str, Any]:
         """Explain *question* under the rules in force, with what the workers have stored."""
         return await self._explainer.answer(question, self.settings, list(self._present))
 

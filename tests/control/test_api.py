@@ -76,7 +76,7 @@ async def ask(
         sent["Authorization"] = f"Bearer {TOKEN}"
     async with ClientSession() as client:
         method = "GET" if body is None else "POST"
-        target = f"{url}/-/api/{path}"
+        target = f"{url}{path}" if path.startswith("/") else f"{url}/-/api/{path}"
         async with client.request(method, target, headers=sent, json=body) as answer:
             return answer.status, await answer.json()
 
@@ -319,7 +319,10 @@ async def test_the_description_is_of_what_there_is(url: str) -> None:
         "/-/api/rules/propose": {"text": CHANGED, "base": base},
         "/-/api/rules/apply": {"text": CHANGED, "base": base},
         "/-/api/rules/rollback": {"version": base, "base": version_of(CHANGED.encode())},
+        "/-/purge": {"group": "posts"},
+        "/-/reload": {},
     }
+    queries = {"/-/api/object": "?target=/pages/a", "/-/explain": "?target=/pages/a"}
     assert {operation.path for operation in description.OPERATIONS} == set(described["paths"])
     for path, operations in described["paths"].items():
         for method, operation in operations.items():
@@ -327,7 +330,7 @@ async def test_the_description_is_of_what_there_is(url: str) -> None:
                 continue
             body = bodies.get(path)
             assert (method == "post") is (body is not None), path
-            status, told = await ask(url, path.removeprefix("/-/api/"), body)
+            status, told = await ask(url, path + queries.get(path, ""), body)
             assert status == 200, (path, told)
             content = operation["responses"]["200"]["content"]["application/json"]["schema"]
             jsonschema.validate(told, {**content, "components": described["components"]})
@@ -339,8 +342,25 @@ async def test_the_router_has_nothing_that_isnt_described(standing: Standing) ->
     there = {
         (route.method.lower(), route.resource.canonical)
         for route in application.router.routes()
-        if route.resource is not None and route.resource.canonical.startswith("/-/api/")
+        if route.resource is not None and route.resource.canonical.startswith("/-/")
     }
     described = {(each.method, each.path) for each in description.OPERATIONS}
 
     assert {each for each in there if each[0] != "head"} == described
+
+
+async def test_each_route_has_its_policy_and_its_figures(url: str) -> None:
+    _, told = await ask(url, "routes", token=False)
+
+    assert [each["policy"]["name"] for each in told["routes"]] == ["pages", "default"]
+    assert told["routes"][0]["policy"]["cache"]["ttl"] == 10.0
+    assert told["routes"][0]["figures"]["requests"] == 40
+    assert told["routes"][1]["figures"] is None
+
+
+async def test_what_is_stored_for_a_url_is_told_by_worker(url: str) -> None:
+    status, told = await ask(url, "object?target=/pages/a", token=False)
+
+    assert (status, told["target"], told["route"]) == (200, "/pages/a", "pages")
+    assert told["workers"] == [{"name": "worker 1", "answered": True, "variants": []}]
+    assert (await ask(url, "object"))[0] == 400
