@@ -123,3 +123,16 @@ autoscale: $(STAMP) ## simulate the autoscalers under a hundred thousand users (
 	MPLCONFIGDIR=.state/matplotlib $(BIN)/python -m deploy.autoscale $(AUTOSCALE)
 
 .PHONY: prometheus curl deploy-check autoscale
+
+# Fuzzing: docs/hardening.md
+FUZZ_SECONDS ?= 600
+FUZZ_CORPUS ?= .state/fuzz
+
+fuzz: $(STAMP) ## look for bytes that break a promise (FUZZ_SECONDS, FUZZ_CORPUS, TARGET)
+	@$(BIN)/python -c 'import atheris' 2>/dev/null || { echo "installing atheris, which fuzzing needs"; \
+	  if $(BIN)/python -m pip --version >/dev/null 2>&1; then pip="$(BIN)/python -m pip"; \
+	  else pip="$(PY) -m pip --python $(BIN)/python"; fi; \
+	  $$pip install --quiet --disable-pip-version-check --constraint constraints.txt atheris; }
+	$(BIN)/python -m tests.fuzz --seconds $(FUZZ_SECONDS) --corpus $(FUZZ_CORPUS) $(TARGET)
+
+.PHONY: fuzz

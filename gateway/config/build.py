@@ -150,7 +150,7 @@ def _build(
     )
     if uncompressed:
         written, fallback = [_as_it_comes(each) for each in written], _as_it_comes(fallback)
-    identity, users, orgs = _identity(root, folder, findings)
+    identity, users, orgs = _identity(root, folder, included, findings)
     memory_bytes, object_bytes = _memory(root, findings)
     limits = listening.limits(root.get(LIMITS), findings)
     how = listening.listening(root.get(LISTEN), folder, findings)
@@ -160,7 +160,7 @@ def _build(
     warn_about_scopes(written, users=users, orgs=orgs, findings=findings)
     doubts.report(written, users=users, orgs=orgs, findings=findings)
     if findings.failed:
-        return Examined(findings, None, (), api_passed)
+        return Examined(findings, None, (), api_passed, included=included.files)
     table = (ApiPassed if api_passed else RouteTable)(
         [each.route for each in written], fallback.route
     )
@@ -213,18 +213,20 @@ def _on_write(root: Settings, findings: Findings) -> tuple[OnWrite, ...]:
 
 
 def _identity(
-    root: Settings, folder: Path, findings: Findings
+    root: Settings, folder: Path, included: include.Included, findings: Findings
 ) -> tuple[IdentityVerifier, bool, bool]:
     """Return the verifier, and whether it can know users and organisations."""
     table = root.get(spec.IDENTITY)
     user = None if table is None else table.get(spec.USER)
     org = None if table is None else table.get(spec.ORG)
     cookie = None if user is None else user.get(spec.USER_COOKIE)
-    proof = None if org is None else _org_proof(org, folder, findings)
+    proof = None if org is None else _org_proof(org, folder, included, findings)
     return IdentityVerifier(cookie, proof), cookie is not None, proof is not None
 
 
-def _org_proof(org: Settings, folder: Path, findings: Findings) -> OrgProof | None:
+def _org_proof(
+    org: Settings, folder: Path, included: include.Included, findings: Findings
+) -> OrgProof | None:
     claim, cookie, keys = org.get(spec.ORG_CLAIM), org.get(spec.ORG_COOKIE), org.get(spec.ORG_KEYS)
     if claim is None or cookie is None or not keys:
         return None
@@ -232,7 +234,7 @@ def _org_proof(org: Settings, folder: Path, findings: Findings) -> OrgProof | No
     text = keys.strip()
     if not text.startswith(("{", "[")):
         try:
-            text = (folder / keys).read_text("utf-8")
+            text = included.take(folder / keys).decode("utf-8")
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else "it is no text"
             findings.error(

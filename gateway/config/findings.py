@@ -61,15 +61,17 @@ class Finding:
 
     def render(self) -> str:
         """Return the finding with its line of source and a caret under the place."""
+        # Both may repeat what stands in the file, which isn't always quoted.
+        text, said = _printable(self.text), _printable(self.hint or "")
         if self.place is None:
-            hint = f": {self.hint}" if self.hint else ""
-            return f"{self.severity}: {self.text}{hint}"
-        first = f"{self.place}: {self.severity}: {self.text}"
+            hint = f": {said}" if said else ""
+            return f"{self.severity}: {text}{hint}"
+        first = f"{self.place}: {self.severity}: {text}"
         lines = self.place.source.lines
         if not 0 < self.place.line <= len(lines):
-            return f"{first} ({self.hint})" if self.hint else first
+            return f"{first} ({said})" if said else first
         shown, before, width = _window(lines[self.place.line - 1], self.place)
-        caret = " " * before + "^" * width + (f" {self.hint}" if self.hint else "")
+        caret = " " * before + "^" * width + (f" {said}" if said else "")
         return f"{first}\n{self.place.line:5} | {shown}\n      | {caret}"
 
 

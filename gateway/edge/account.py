@@ -10,6 +10,9 @@ from gateway.policy.outcome import Word
 from gateway.routing.route import Route
 from gateway.wire.message import RequestHead, ResponseHead
 
+_SERVED = frozenset({Word.HIT, Word.STALE, Word.UPDATING, Word.REVALIDATED})
+_SERVER_ERROR = 500
+
 
 class Accountable(Protocol):
     """An exchange, as far as its account is concerned."""
@@ -36,6 +39,15 @@ def account(site: Site, exchange: Accountable, address: bytes) -> None:
     labels = (route.name, word, reply.status // 100)
     site.counters.requests[labels] += 1
     site.counters.body_bytes[labels] += reply.body_bytes
+    site.insight.asked(
+        exchange.head,
+        exchange.asked,
+        exchange.origin_answer,
+        served=word in _SERVED,
+        body_bytes=reply.body_bytes,
+    )
+    if exchange.error or reply.status >= _SERVER_ERROR:
+        site.insight.failed(exchange.head, route.name, route.origin, reply.status, exchange.error)
     log = site.access_log
     if log is None:
         return

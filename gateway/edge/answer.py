@@ -7,6 +7,7 @@ from gateway.edge import forwarding
 from gateway.edge.account import account
 from gateway.edge.asked import Asking
 from gateway.edge.deliver import Reply, compose
+from gateway.edge.live_explain import explanation
 from gateway.edge.site import Site
 from gateway.errors import ExchangeFailed, GatewayError
 from gateway.origin.upload import Upload
@@ -59,7 +60,7 @@ class Answer:
     """One request of one client, and what is sent for it."""
 
     __slots__ = ("_client", "_collapsed", "_over", "_site", "_upload", "_why",
-                 "asked", "endless", "error", "head", "origin_answer", "origin_bytes",
+                 "asked", "endless", "error", "explains", "head", "origin_answer", "origin_bytes",
                  "reply", "route", "started", "word")  # fmt: skip
 
     # Set by `Exchange.__init__`, in one go: three initialisers cost a microsecond more.
@@ -74,6 +75,8 @@ class Answer:
     """What the origin said, for the log; None where it wasn't asked."""
     origin_bytes: int
     """Of the origin's body, for the log."""
+    explains: bool
+    """Whether the client may know why the answer is what it is, and wants to."""
     head: RequestHead
     endless: bool
     """Whether the answer is a stream of events: then a client that closes has left."""
@@ -100,7 +103,7 @@ class Answer:
             coding = self.head.fields.get(b"te")
             if coding is None or b"trailers" not in elements(coding.lower()):
                 trailers = NONE
-        self.reply.end(trailers)
+        self.reply.end(forwarding.trailers(trailers) if len(trailers) else NONE)
 
     def _start_reply(
         self, head: ResponseHead, fields: Fields, body: Framing, kept: StoredResponse | None
@@ -127,6 +130,8 @@ class Answer:
         head = compose(status, reason, lines, self.word, cache_status, self._site.clock())
         if self.asked.quota:
             head += self.asked.quota
+        if self.explains:
+            head += explanation(self.head, self.asked, self.origin_answer, cache_status)
         if self._upload is not None and not self._upload.ended:
             # What is left of the body won't be read as a request.
             self.reply.persistent = False

@@ -6,7 +6,7 @@ follows it waits in a bounded buffer, and beyond that in the client.
 
 from http import HTTPStatus
 
-from gateway.edge import asking, refusal
+from gateway.edge import asking, live_explain, refusal
 from gateway.edge.asked import Cacheable
 from gateway.edge.client_life import EXCHANGING, IDLE, NEVER, ClientLife, State
 from gateway.edge.exchange import Exchange
@@ -137,11 +137,12 @@ class ClientConnection(ClientLife):
             raise MalformedRequest(
                 "only 100-continue can be expected", HTTPStatus.EXPECTATION_FAILED
             )
+        explains = live_explain.ASKS in head.fields.index() and site.explainer.wanted(head)
         asked = asking.ask(site, head, self.address, body)
         if head.secure:
             asked.quota = site.hsts + asked.quota
         persistent = self._persists(head)
-        if isinstance(asked, Cacheable) and isinstance(asked.verdict, Deliver):
+        if not explains and isinstance(asked, Cacheable) and isinstance(asked.verdict, Deliver):
             if asked.route.cache.early_refresh:
                 self._refreshes.draw(asked, asked.verdict, head, self.address)
             if self._lane.deliver(self, raw, head, asked, asked.verdict, persistent=persistent):
@@ -153,6 +154,7 @@ class ClientConnection(ClientLife):
         self._state = EXCHANGING
         self.deadline = NEVER
         exchange = Exchange(site, self._refreshes, self, head, asked, persistent=persistent)
+        exchange.explains = explains
         self._exchange = exchange
         if not has_body:
             exchange.start(raw, None)

@@ -67,6 +67,7 @@ class Exchange(Relay):
         self.error = ""
         self.origin_answer = None
         self.origin_bytes = 0
+        self.explains = False
         self._fetches = refreshes.fetches
         self._tunnel = False
         self._forwarded = None

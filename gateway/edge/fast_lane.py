@@ -174,6 +174,7 @@ class FastLane:
             client.write(answer + body)
         else:
             client.write_pieces([answer, body])
+        site.insight.hits(stored, 1, len(body))
         counters = site.counters
         counters.requests[labels] += 1
         counters.body_bytes[labels] += len(body)

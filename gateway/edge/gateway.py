@@ -13,6 +13,7 @@ from gateway.edge.connection import ClientConnection
 from gateway.edge.doorway import Door, Negotiated, bind, open_door
 from gateway.edge.fast_lane import FastLane
 from gateway.edge.h2 import Http2Connection
+from gateway.edge.insight import Looked
 from gateway.edge.interfaces import AccessLog
 from gateway.edge.refreshing import Refreshes
 from gateway.edge.site import Site
@@ -144,6 +145,12 @@ class Gateway:
         await site.background.close()
         site.tick()
         site.representations.close()
+
+    def looked(self, most: int) -> Looked:
+        """Return what was noticed about the *most* busy URLs."""
+        self.site.heads.fold()
+        self.site.passes.fold()
+        return self.site.insight.looked(most)
 
     def reading(self) -> Reading:
         """Return all counts, as they are now."""

@@ -68,6 +68,7 @@ class Relay(Answer):
             and not head.secure
             and not self.route.access
             and not self.route.rate_limits
+            and not self.explains
         ):
             site = self._site
             latencies = site.counters.origin_latency[pool.settings.name]

@@ -13,9 +13,11 @@ from gateway.clock import Stamp, Watch
 from gateway.counters import Counters
 from gateway.edge.compress import Representations
 from gateway.edge.heads import RepeatedHeads
+from gateway.edge.insight import Insight
 from gateway.edge.interfaces import AccessLog
 from gateway.edge.limiting import Limiter
 from gateway.edge.limits import Crowd
+from gateway.edge.live_explain import LiveExplainer
 from gateway.edge.passes import RepeatedPasses
 from gateway.edge.snapshot import Snapshot
 from gateway.edge.trusted import TrustedProxies
@@ -66,16 +68,18 @@ class Site:
         self.watch = Watch(time.monotonic())
         self.stamp = Stamp(clock())
         self.memory = MemoryStore(snapshot.memory_bytes, snapshot.object_bytes)
-        self.heads = RepeatedHeads(self.stamp, counters)
-        self.passes = RepeatedPasses(counters)
+        self.insight = Insight(clock)
+        self.heads = RepeatedHeads(self.stamp, counters, self.insight)
+        self.passes = RepeatedPasses(counters, self.insight)
         self.representations = Representations(self.memory, counters)
         self.batches = Batches(snapshot.routes)
         self.limiter = Limiter()
+        self.explainer = LiveExplainer(None, clock)
         self.crowd = Crowd()
         self.trusted = TrustedProxies(snapshot.listening.trusted)
         self.hsts = _hsts(snapshot)
         """A field line for answers by https, or nothing."""
-        self.no_heads = RepeatedHeads(self.stamp, counters)
+        self.no_heads = RepeatedHeads(self.stamp, counters, self.insight)
         """Stays empty: for connections whose heads mean more than their bytes say."""
         self.purges = Purges()
         self.announce: Callable[[list[Purge]], None] = _to_nobody

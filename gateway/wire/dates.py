@@ -55,7 +55,8 @@ def parse(value: bytes, now: float = _ERA) -> float | None:
             year += 100
     month = _MONTH_NUMBER.get(match["month"])
     # The grammar allows a leap second; epoch seconds count it as the one after.
-    if month is None or hour > 23 or minute > 59 or second > 60:
+    # Year 0 fits the grammar, and is in no calendar that could count from it.
+    if month is None or year == 0 or hour > 23 or minute > 59 or second > 60:
         return None
     if not 1 <= day <= _DAYS[month - 1] or (month == 2 and day == 29 and not isleap(year)):
         return None

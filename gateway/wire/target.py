@@ -70,8 +70,9 @@ def normalise_path(path: bytes) -> bytes:
         position += 1
     normal = bytes(out)
     for segment in normal.split(b"/"):
-        # With path parameters too: some servers drop them before they resolve the dots.
-        if segment.partition(b";")[0] in (b".", b".."):
+        # With path parameters too: some servers drop them before they resolve the dots, and
+        # some decode before they drop them.
+        if segment.replace(b"%3B", b";").partition(b";")[0] in (b".", b".."):
             raise MalformedRequest("the path has a dot segment")
     return normal
 

@@ -14,6 +14,7 @@ from contextlib import suppress
 from gateway.control.access_log import AccessLogFile
 from gateway.control.channel import Settings, Variant
 from gateway.counters import Counters, Reading
+from gateway.edge.insight import Key, Looked
 from gateway.edge.interfaces import NOTHING, LogEntry
 from gateway.errors import ConfigurationError
 from gateway.storage.purges import Purge
@@ -65,6 +66,9 @@ class SmallPlane:
 
     def remember(self, purged: list[tuple[Purge, float]]) -> None:
         self.purged += [purge for purge, _ in purged]
+
+    def looked(self, most: int) -> Looked:
+        return Looked([Key("hub.test/", "pages", hits=most)])
 
     def share_quotas(self, descriptor: int) -> None:
         os.close(descriptor)

@@ -48,6 +48,7 @@ def test_each_form_of_a_date_names_the_same_instant(value: bytes) -> None:
         pytest.param(b"Sun, 31 Nov 1994 08:49:37 GMT", id="day-31-of-30"),
         pytest.param(b"Sun, 00 Nov 1994 08:49:37 GMT", id="day-0"),
         pytest.param(b"Wed, 29 Feb 2023 08:49:37 GMT", id="no-leap-year"),
+        pytest.param(b"Tue, 29 Feb 0000 08:49:37 GMT", id="year-0"),
         pytest.param(b"Sun, 06 Foo 1994 08:49:37 GMT", id="no-such-month"),
         pytest.param(b"Foo, 06 Nov 1994 08:49:37 GMT", id="no-such-day"),
         pytest.param("Sun, 0\u0666 Nov 1994 08:49:37 GMT".encode(), id="foreign-digit"),

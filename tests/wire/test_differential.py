@@ -85,6 +85,7 @@ STRICTER_WITH_REQUESTS = {
         "400-dot-dot-segment",
         "400-dot-segment",
         "400-dot-segment-with-a-parameter",
+        "400-dot-segment-with-an-escaped-parameter",
         "400-escape-cut-short",
         "400-escaped-backslash",
         "400-escaped-crlf",
@@ -261,12 +262,13 @@ def check_response(raw: bytes) -> bool:
     until_close = isinstance(framed, UntilClose)
     lengths = set(b",".join(head.fields.every(b"content-length")).replace(b" ", b"").split(b","))
     coding = head.fields.get(b"transfer-encoding")
-    if coding is not None and until_close:
+    if coding is not None and coding.lower() != b"chunked":
         # A coding that nobody registered: RFC 9112 section 6.3 reads to the end, h11 gives up.
         with pytest.raises(Refused):
             others.response_by_h11(message, b"GET", until_close=until_close)
-        by_llhttp = others.response_by_llhttp(message, until_close=until_close)
-        assert by_llhttp.body == body
+        if _llhttp_refuses(head, raw) is None:
+            by_llhttp = others.response_by_llhttp(message, until_close=until_close)
+            assert by_llhttp.body == body
         return True
     by_h11 = others.response_by_h11(message, b"GET", until_close=until_close)
     start = (b"%d" % head.status, head.reason)
