@@ -34,6 +34,9 @@ class Client(Protocol):
     has_room: bool
     """Whether more should be written; `Exchange.room` is called when there is again."""
 
+    def reply(self, *, persistent: bool) -> Reply:
+        """Return what the answer is given to, in this client's framing."""
+
     def write(self, data: Piece) -> None:
         """Send *data*."""
 

@@ -9,6 +9,7 @@ from enum import Enum
 from http import HTTPStatus
 from typing import cast
 
+from gateway.edge.deliver import Reply
 from gateway.edge.exchange import Exchange
 from gateway.edge.fast_lane import FastLane
 from gateway.edge.flight import Flight
@@ -249,6 +250,10 @@ class ClientLife(asyncio.Protocol):
             self._transport.close()
 
     # What an exchange does.
+
+    def reply(self, *, persistent: bool) -> Reply:
+        """Return what an answer is given to."""
+        return Reply(self, persistent=persistent)
 
     def write(self, data: Piece) -> None:
         """Send *data*; look at `has_room` before sending much."""

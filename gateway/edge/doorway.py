@@ -34,6 +34,23 @@ class Door(Protocol):
         """Accept no more."""
 
 
+class Negotiated(asyncio.Protocol):
+    """A connection until its handshake has shown which version of HTTP it speaks (ALPN)."""
+
+    def __init__(
+        self, http1: Callable[[], asyncio.Protocol], http2: Callable[[], asyncio.Protocol]
+    ) -> None:
+        self._http1 = http1
+        self._http2 = http2
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Hand the connection over to whoever speaks its version (called by the event loop)."""
+        chosen = transport.get_extra_info("ssl_object").selected_alpn_protocol()
+        protocol = self._http2() if chosen == "h2" else self._http1()
+        transport.set_protocol(protocol)
+        protocol.connection_made(transport)
+
+
 async def open_door(
     site: Site,
     listening: socket.socket,

@@ -13,7 +13,6 @@ from gateway.edge import compress, forwarding, shelving
 from gateway.edge.answer import Client
 from gateway.edge.asked import Asking, Bypassing, Cacheable, Settled
 from gateway.edge.collapse import Fetch
-from gateway.edge.deliver import Reply
 from gateway.edge.encoding import Encoding
 from gateway.edge.refreshing import Refreshes
 from gateway.edge.relay import Relay
@@ -62,7 +61,7 @@ class Exchange(Relay):
         self.head = head
         self.endless = False
         self.route = asked.route
-        self.reply = Reply(client, persistent=persistent)
+        self.reply = client.reply(persistent=persistent)
         self.started = site.monotonic()
         self.word = Word.BYPASS
         self.error = ""

@@ -10,8 +10,9 @@ from gateway.clock import RESOLUTION
 from gateway.counters import Counters, Reading
 from gateway.edge.collapse import Fetches
 from gateway.edge.connection import ClientConnection
-from gateway.edge.doorway import Door, bind, open_door
+from gateway.edge.doorway import Door, Negotiated, bind, open_door
 from gateway.edge.fast_lane import FastLane
+from gateway.edge.h2 import Http2Connection
 from gateway.edge.insight import Looked
 from gateway.edge.interfaces import AccessLog
 from gateway.edge.refreshing import Refreshes
@@ -52,7 +53,7 @@ class Gateway:
             secure = bind(tls.host, tls.port)
             self.secure_address = secure.getsockname()[:2]
             self._doors.append(
-                await open_door(site, secure, self._connection, certificates.context)
+                await open_door(site, secure, self._secure_connection, certificates.context)
             )
         self._doors.append(await open_door(site, listening, self._connection, None))
         self._tick()
@@ -60,6 +61,12 @@ class Gateway:
 
     def _connection(self, address: bytes) -> asyncio.Protocol:
         return ClientConnection(self.site, self._refreshes, self._lane, address)
+
+    def _secure_connection(self, address: bytes) -> asyncio.Protocol:
+        return Negotiated(
+            lambda: self._connection(address),
+            lambda: Http2Connection(self.site, self._refreshes, address),
+        )
 
     def _tick(self) -> None:
         """Begin a new second."""

@@ -15,6 +15,9 @@ from gateway.errors import RequestRefused
 _LINGERING_REFUSALS = 1024
 """Refused connections that may wait for their clients to read why; further ones are reset."""
 NEVER = float("inf")
+_NUISANCES = 200
+"""What is put up with at once: browsers that leave a page cancel many requests together."""
+_NUISANCES_A_SECOND = 20.0
 
 
 class TooManyConnections(RequestRefused):
@@ -114,6 +117,23 @@ class Pace:
         if self._held_at is not None:
             self._started += now - self._held_at
             self._held_at = None
+
+
+class Nuisances:
+    """Counts what a client does that costs us more than it, and forgets it with time."""
+
+    __slots__ = ("_at", "_count")
+
+    def __init__(self) -> None:
+        self._count = 0.0
+        self._at = 0.0
+
+    def too_many(self, now: float) -> bool:
+        """Count one more at *now* (monotonic seconds); return whether that is too many."""
+        forgotten = (now - self._at) * _NUISANCES_A_SECOND
+        self._count = max(0.0, self._count - forgotten) + 1
+        self._at = now
+        return self._count > _NUISANCES
 
 
 def check_requests(running: int, limits: Limits) -> None:
