@@ -31,7 +31,7 @@ from h2.exceptions import ProtocolError
 from h2.settings import SettingCodes, Settings
 from hyperframe.frame import GoAwayFrame
 
-from gateway.edge import asking, refusal
+from gateway.edge import asking, live_explain, refusal
 from gateway.edge.asked import Asking, Cacheable
 from gateway.edge.exchange import Exchange
 from gateway.edge.h2_request import as_http1
@@ -265,8 +265,10 @@ class Http2Connection(asyncio.Protocol):
         body: framing.Framing | None,
         limit: int,
     ) -> None:
+        explains = live_explain.ASKS in head.fields.index() and self._site.explainer.wanted(head)
         # Not the connection's end, but how an exchange may answer, is meant by persistent.
         exchange = Exchange(self._site, self._refreshes, stream, head, asked, persistent=True)
+        exchange.explains = explains
         stream.exchange = exchange
         if body is None:
             exchange.start(raw, None)
