@@ -1,4 +1,4 @@
-"""What rules say holds for HTTP/2 as for HTTP/1.1: limits by rate, explanations, what is counted."""
+"""What rules say holds for HTTP/2 as for HTTP/1.1: limits by rate, explanations, counts."""
 
 import json
 from pathlib import Path
