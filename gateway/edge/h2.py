@@ -10,7 +10,6 @@ import asyncio
 from http import HTTPStatus
 from typing import cast
 
-from h2.config import H2Configuration
 from h2.connection import H2Connection
 from h2.errors import ErrorCodes
 from h2.events import (
@@ -28,12 +27,12 @@ from h2.events import (
     WindowUpdated,
 )
 from h2.exceptions import ProtocolError
-from h2.settings import SettingCodes, Settings
 from hyperframe.frame import GoAwayFrame
 
 from gateway.edge import asking, refusal
 from gateway.edge.asked import Asking, Cacheable
 from gateway.edge.exchange import Exchange
+from gateway.edge.h2_frames import set_up
 from gateway.edge.h2_request import as_http1
 from gateway.edge.h2_stream import HeaderList, Stream, section
 from gateway.edge.limits import NEVER, Nuisances, TooManyConnections, check_requests
@@ -45,11 +44,6 @@ from gateway.policy.reuse import Deliver
 from gateway.wire import framing
 from gateway.wire.head import parse_request_head
 from gateway.wire.message import RequestHead
-
-_MOST_STREAMS = 100
-_WINDOW_BYTES = 256 * 1024
-"""What a client may send of a body before the origin has taken any."""
-_FRAME_BYTES = 16 * 1024
 
 
 class Http2Connection(asyncio.Protocol):
@@ -69,9 +63,8 @@ class Http2Connection(asyncio.Protocol):
         self.has_room = True
         self.deadline = NEVER
         self.watched_in = 0
-        self._frames = H2Connection(
-            H2Configuration(client_side=False, header_encoding=None, logger=None)
-        )
+        self._frames: H2Connection
+        """Begins with the connection."""
 
     # What the event loop calls.
 
@@ -87,18 +80,7 @@ class Http2Connection(asyncio.Protocol):
         site.connections.add(self)
         site.counters.connections_open += 1
         site.counters.connections_accepted += 1
-        self._frames.local_settings = Settings(
-            client=False,
-            initial_values={
-                SettingCodes.MAX_CONCURRENT_STREAMS: _MOST_STREAMS,
-                SettingCodes.INITIAL_WINDOW_SIZE: _WINDOW_BYTES,
-                SettingCodes.MAX_FRAME_SIZE: _FRAME_BYTES,
-                SettingCodes.MAX_HEADER_LIST_SIZE: 2 * limits.head_bytes,
-            },
-        )
-        self._frames.decoder.max_header_list_size = 2 * limits.head_bytes
-        self._frames.initiate_connection()
-        self._frames.increment_flow_control_window(_WINDOW_BYTES)
+        self._frames = set_up(2 * limits.head_bytes)
         try:
             self._seat = site.crowd.enter(self.address, limits, trusted=self._trusted)
             self._seated = True
@@ -121,17 +103,28 @@ class Http2Connection(asyncio.Protocol):
             self._site.counters.refused[HTTPStatus.BAD_REQUEST] += 1
             self._end_at_once()
             return
+        # What all of them are answered leaves in one go.
+        self._pumping = True
+        try:
+            well = self._take_all(events)
+        finally:
+            self._pumping = False
+        if well:
+            self.pump()
+
+    def _take_all(self, events: list[Event]) -> bool:
+        """Act on *events*; return False when the connection is over."""
         # Requests that are cancelled already are never begun.
         cancelled = {each.stream_id for each in events if isinstance(each, StreamReset)}
         for event in events:
             if self._is_nuisance(event) and self._nuisances.too_many(self._site.monotonic()):
                 self._site.counters.refused[HTTPStatus.TOO_MANY_REQUESTS] += 1
                 self._say_goodbye(ErrorCodes.ENHANCE_YOUR_CALM)
-                return
+                return False
             self._take(event, cancelled)
             if self._transport.is_closing():
-                return
-        self.pump()
+                return False
+        return True
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
         """Let go of everything (called by the event loop)."""
@@ -302,8 +295,7 @@ class Http2Connection(asyncio.Protocol):
         self._site.counters.refused[int(status)] += 1
         stream.receiving = stream.receiving or stream.upload is None
         head, _, body = refusal.answer(refused, self._site.clock()).partition(b"\r\n\r\n")
-        lines = [pair for pair in section(head) if pair[0] != b"connection"]
-        stream.begin_answer(lines, end=False)
+        stream.begin_answer(section(head), end=False)
         self.send_data(stream, body, end=True)
         stream.answered = True
         self.pump()
