@@ -16,15 +16,10 @@ from h2.events import (
     ConnectionTerminated,
     DataReceived,
     Event,
-    PingReceived,
-    PriorityUpdated,
-    RemoteSettingsChanged,
     RequestReceived,
     StreamEnded,
     StreamReset,
     TrailersReceived,
-    UnknownFrameReceived,
-    WindowUpdated,
 )
 from h2.exceptions import ProtocolError
 from hyperframe.frame import GoAwayFrame
@@ -32,7 +27,7 @@ from hyperframe.frame import GoAwayFrame
 from gateway.edge import asking, refusal
 from gateway.edge.asked import Asking, Cacheable
 from gateway.edge.exchange import Exchange
-from gateway.edge.h2_frames import set_up
+from gateway.edge.h2_frames import is_nuisance, set_up
 from gateway.edge.h2_request import as_http1
 from gateway.edge.h2_stream import HeaderList, Stream, section
 from gateway.edge.limits import NEVER, Nuisances, TooManyConnections, check_requests
@@ -44,6 +39,10 @@ from gateway.policy.reuse import Deliver
 from gateway.wire import framing
 from gateway.wire.head import parse_request_head
 from gateway.wire.message import RequestHead
+
+_LAST_STREAM = 2**31 - 1
+_UNDER_WAY_SECONDS = 1.0
+"""For requests that were sent before their client heard that we drain."""
 
 
 class Http2Connection(asyncio.Protocol):
@@ -58,6 +57,11 @@ class Http2Connection(asyncio.Protocol):
         self._seat: bytes | None = None
         self._nuisances = Nuisances()
         self._closing = False
+        """Whether no request is taken any more."""
+        self._draining = False
+        """Whether clients were asked to begin none."""
+        self._last = 0
+        """The stream that was begun last."""
         self._trusted = False
         self.address = address
         self.has_room = True
@@ -117,7 +121,9 @@ class Http2Connection(asyncio.Protocol):
         # Requests that are cancelled already are never begun.
         cancelled = {each.stream_id for each in events if isinstance(each, StreamReset)}
         for event in events:
-            if self._is_nuisance(event) and self._nuisances.too_many(self._site.monotonic()):
+            if is_nuisance(event, self._streams) and self._nuisances.too_many(
+                self._site.monotonic()
+            ):
                 self._site.counters.refused[HTTPStatus.TOO_MANY_REQUESTS] += 1
                 self._say_goodbye(ErrorCodes.ENHANCE_YOUR_CALM)
                 return False
@@ -151,6 +157,8 @@ class Http2Connection(asyncio.Protocol):
         """Go on (called by the event loop)."""
         self.has_room = True
         self.deadline = NEVER
+        if self._draining:
+            self._site.watch.set(self, self._site.monotonic())
         self._transport.resume_reading()
         self.pump()
         self._become_idle()
@@ -160,23 +168,6 @@ class Http2Connection(asyncio.Protocol):
         return False
 
     # Events.
-
-    def _is_nuisance(self, event: Event) -> bool:
-        match event:
-            case DataReceived():
-                return not event.data and event.stream_ended is None
-            case StreamReset():
-                stream = self._streams.get(event.stream_id or 0)
-                return stream is None or not stream.answered
-            case WindowUpdated():
-                return not any(stream.wants_to_send for stream in self._streams.values())
-            case (
-                PingReceived() | RemoteSettingsChanged() | PriorityUpdated()
-                | UnknownFrameReceived()
-            ):  # fmt: skip
-                return True
-            case _:
-                return False
 
     def _take(self, event: Event, cancelled: set[int]) -> None:
         match event:
@@ -212,7 +203,9 @@ class Http2Connection(asyncio.Protocol):
             self.reset(stream, ErrorCodes.REFUSED_STREAM)
             return
         self._streams[number] = stream
-        self.deadline = NEVER
+        self._last = number
+        if not self._draining:
+            self.deadline = NEVER
         try:
             self._ask(stream, headers, ended=ended)
         except RequestRefused as refused:
@@ -403,6 +396,10 @@ class Http2Connection(asyncio.Protocol):
         """Act on a deadline that passed."""
         if not self.has_room:
             self._transport.abort()
+        elif self._draining and not self._closing:
+            self._closing = True
+            self._announce_end(self._last)
+            self._become_idle()
         elif not self._streams:
             self._say_goodbye(ErrorCodes.NO_ERROR)
 
@@ -423,15 +420,19 @@ class Http2Connection(asyncio.Protocol):
         site.watch.set(self, site.monotonic() + site.snapshot.limits.head_timeout)
 
     def drain(self) -> None:
-        """Take no more requests, and close when those that run are answered."""
-        if self._closing:
+        """Take no more requests but those under way, and close when all are answered."""
+        if self._closing or self._draining:
             return
-        self._closing = True
+        self._draining = True
+        # RFC 9113 section 6.8: first ask for no more, and once what was on its way must have
+        # come, say what was the last.
+        self._announce_end(_LAST_STREAM)
+        self._site.watch.set(self, self._site.monotonic() + _UNDER_WAY_SECONDS)
+
+    def _announce_end(self, last: int) -> None:
         self._write()
         # The library can only say goodbye for good, and would send no answer after that.
-        goodbye = GoAwayFrame(last_stream_id=max(self._streams, default=0))
-        self._transport.write(goodbye.serialize())
-        self._become_idle()
+        self._transport.write(GoAwayFrame(last_stream_id=last).serialize())
 
     def break_off(self) -> None:
         """Close now."""

@@ -2,7 +2,19 @@
 
 from h2.config import H2Configuration
 from h2.connection import H2Connection
+from h2.events import (
+    DataReceived,
+    Event,
+    PingReceived,
+    PriorityUpdated,
+    RemoteSettingsChanged,
+    StreamReset,
+    UnknownFrameReceived,
+    WindowUpdated,
+)
 from h2.settings import SettingCodes, Settings
+
+from gateway.edge.h2_stream import Stream
 
 _MOST_STREAMS = 100
 _WINDOW_BYTES = 256 * 1024
@@ -34,3 +46,22 @@ def set_up(header_bytes: int) -> H2Connection:
     frames.initiate_connection()
     frames.increment_flow_control_window(_WINDOW_BYTES)
     return frames
+
+
+def is_nuisance(event: Event, streams: dict[int, Stream]) -> bool:
+    """Return whether *event* costs us more than the client that caused it, and helps nobody.
+
+    A client may well do so now and then; who does it all the time is up to something.
+    """
+    match event:
+        case DataReceived():
+            return not event.data and event.stream_ended is None
+        case StreamReset():
+            stream = streams.get(event.stream_id or 0)
+            return stream is None or not stream.answered
+        case WindowUpdated():
+            return not any(stream.wants_to_send for stream in streams.values())
+        case PingReceived() | RemoteSettingsChanged() | PriorityUpdated() | UnknownFrameReceived():
+            return True
+        case _:
+            return False
