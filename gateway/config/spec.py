@@ -15,7 +15,7 @@ from gateway.config.spec_tests import TESTS
 from gateway.config.spec_writes import INVALIDATE
 from gateway.config.tables import Key, ListOf, MapOf, Settings, Table
 from gateway.config.units import DURATION, PERCENT, POSITIVE_DURATION, SIZE
-from gateway.config.words import COOKIE_NAME, GROUP, HEADER_NAME, NAME, OTHER_WORDS
+from gateway.config.words import COOKIE_NAME, GROUP, HEADER_NAME, MEDIA_TYPE, NAME, OTHER_WORDS
 from gateway.policy.rules import Scope
 
 # identity ---------------------------------------------------------------------------------
@@ -108,6 +108,12 @@ WHOLE_FOR_RANGE = Key(
     "Fetch and keep the whole when a range is asked for and nothing is stored.",
     default="false",
 )
+CONTENT_TYPES = Key(
+    "content_type",
+    ListOf(MEDIA_TYPE, "media types, with * for any characters"),
+    "The only media types that are kept: whoever makes a private page look like a picture, by a "
+    "path such as /account/x.png, gets nothing stored.",
+)
 BROWSER_TTL = Key("browser_ttl", DURATION, "The max-age that browsers are told.")
 IMMUTABLE = Key(
     "immutable", Flag(), "Tell browsers that the response never changes.", default="false"
@@ -197,6 +203,7 @@ CACHE_TABLE = Table(
     JITTER,
     EARLY_REFRESH,
     WHOLE_FOR_RANGE,
+    CONTENT_TYPES,
     GROUPS,
     VARY,
     OVERRIDE,

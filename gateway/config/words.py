@@ -54,6 +54,9 @@ OTHER_WORDS = {
     "window": "per",
     "client_max_body_size": "max_body",
     "max_body_size": "max_body",
+    "mime_type": "content_type",
+    "mime_types": "content_type",
+    "content_types": "content_type",
     "cidr": "allow",
     "unless": "except",
     "regex": "path_regex",
@@ -71,6 +74,10 @@ OTHER_WORDS = {
 _NAME_CHARACTERS = r"[A-Za-z0-9!#$%&'*+\-.^_`|~]+"
 NAME = Matching(
     "a name of letters, digits, '-', '_' and '.', at most 64", r"[A-Za-z0-9][A-Za-z0-9._\-]{0,63}"
+)
+MEDIA_TYPE = Matching(
+    "a media type such as application/json, with * for any characters",
+    r"[A-Za-z0-9!#$&^_.+*\-]+/[A-Za-z0-9!#$&^_.+*\-]+",
 )
 COOKIE_NAME = Matching("a cookie name", _NAME_CHARACTERS)
 

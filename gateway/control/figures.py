@@ -25,6 +25,7 @@ _REMEDIES = {
     "request-no-store": "the client asked for no-store",
     "request-body": "a GET with a body isn't shared",
     "precondition": "If-Match and If-Unmodified-Since are for the origin",
+    "content-type": "the route keeps other media types alone (cache.content_type)",
     "upgrade": "another protocol was asked for",
     "partial": "a part alone isn't kept; whole_for_range fetches the whole",
 }

@@ -24,7 +24,7 @@ from h2.events import (
 from h2.exceptions import ProtocolError
 from hyperframe.frame import GoAwayFrame
 
-from gateway.edge import asking, refusal
+from gateway.edge import asking, live_explain, refusal
 from gateway.edge.asked import Asking, Cacheable
 from gateway.edge.exchange import Exchange
 from gateway.edge.h2_frames import is_nuisance, set_up
@@ -251,8 +251,10 @@ class Http2Connection(asyncio.Protocol):
         body: framing.Framing | None,
         limit: int,
     ) -> None:
+        explains = live_explain.ASKS in head.fields.index() and self._site.explainer.wanted(head)
         # Not the connection's end, but how an exchange may answer, is meant by persistent.
         exchange = Exchange(self._site, self._refreshes, stream, head, asked, persistent=True)
+        exchange.explains = explains
         stream.exchange = exchange
         if body is None:
             exchange.start(raw, None)

@@ -181,7 +181,9 @@ def combined(rules: Sequence[CacheRules]) -> CacheRules:
     if all(one == first for one in rules):
         return first
     lifetimes = {one.lifetime is None for one in rules}
-    if not all(one.enabled for one in rules) or len(lifetimes) > 1:
+    # One answer has one type: what any member asks of it holds, and two can't both.
+    types = {one.content_types for one in rules if one.content_types}
+    if not all(one.enabled for one in rules) or len(lifetimes) > 1 or len(types) > 1:
         return _OFF
     return CacheRules(
         scope=_narrowest(one.scope for one in rules),
@@ -200,6 +202,7 @@ def combined(rules: Sequence[CacheRules]) -> CacheRules:
         heuristic=_most_careful([one.heuristic for one in rules]),
         early_refresh=min(one.early_refresh for one in rules),
         whole_for_range=all(one.whole_for_range for one in rules),
+        content_types=next(iter(types), ()),
         vary_exact=frozenset().union(*(one.vary_exact for one in rules)),
         vary_bypass=frozenset().union(*(one.vary_bypass for one in rules)),
         overrides=frozenset.intersection(*(one.overrides for one in rules)),
