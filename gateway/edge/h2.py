@@ -10,30 +10,24 @@ import asyncio
 from http import HTTPStatus
 from typing import cast
 
-from h2.config import H2Configuration
 from h2.connection import H2Connection
 from h2.errors import ErrorCodes
 from h2.events import (
     ConnectionTerminated,
     DataReceived,
     Event,
-    PingReceived,
-    PriorityUpdated,
-    RemoteSettingsChanged,
     RequestReceived,
     StreamEnded,
     StreamReset,
     TrailersReceived,
-    UnknownFrameReceived,
-    WindowUpdated,
 )
 from h2.exceptions import ProtocolError
-from h2.settings import SettingCodes, Settings
 from hyperframe.frame import GoAwayFrame
 
 from gateway.edge import asking, live_explain, refusal
 from gateway.edge.asked import Asking, Cacheable
 from gateway.edge.exchange import Exchange
+from gateway.edge.h2_frames import is_nuisance, set_up
 from gateway.edge.h2_request import as_http1
 from gateway.edge.h2_stream import HeaderList, Stream, section
 from gateway.edge.limits import NEVER, Nuisances, TooManyConnections, check_requests
@@ -46,10 +40,9 @@ from gateway.wire import framing
 from gateway.wire.head import parse_request_head
 from gateway.wire.message import RequestHead
 
-_MOST_STREAMS = 100
-_WINDOW_BYTES = 256 * 1024
-"""What a client may send of a body before the origin has taken any."""
-_FRAME_BYTES = 16 * 1024
+_LAST_STREAM = 2**31 - 1
+_UNDER_WAY_SECONDS = 1.0
+"""For requests that were sent before their client heard that we drain."""
 
 
 class Http2Connection(asyncio.Protocol):
@@ -64,14 +57,18 @@ class Http2Connection(asyncio.Protocol):
         self._seat: bytes | None = None
         self._nuisances = Nuisances()
         self._closing = False
+        """Whether no request is taken any more."""
+        self._draining = False
+        """Whether clients were asked to begin none."""
+        self._last = 0
+        """The stream that was begun last."""
         self._trusted = False
         self.address = address
         self.has_room = True
         self.deadline = NEVER
         self.watched_in = 0
-        self._frames = H2Connection(
-            H2Configuration(client_side=False, header_encoding=None, logger=None)
-        )
+        self._frames: H2Connection
+        """Begins with the connection."""
 
     # What the event loop calls.
 
@@ -87,18 +84,7 @@ class Http2Connection(asyncio.Protocol):
         site.connections.add(self)
         site.counters.connections_open += 1
         site.counters.connections_accepted += 1
-        self._frames.local_settings = Settings(
-            client=False,
-            initial_values={
-                SettingCodes.MAX_CONCURRENT_STREAMS: _MOST_STREAMS,
-                SettingCodes.INITIAL_WINDOW_SIZE: _WINDOW_BYTES,
-                SettingCodes.MAX_FRAME_SIZE: _FRAME_BYTES,
-                SettingCodes.MAX_HEADER_LIST_SIZE: 2 * limits.head_bytes,
-            },
-        )
-        self._frames.decoder.max_header_list_size = 2 * limits.head_bytes
-        self._frames.initiate_connection()
-        self._frames.increment_flow_control_window(_WINDOW_BYTES)
+        self._frames = set_up(2 * limits.head_bytes)
         try:
             self._seat = site.crowd.enter(self.address, limits, trusted=self._trusted)
             self._seated = True
@@ -121,17 +107,30 @@ class Http2Connection(asyncio.Protocol):
             self._site.counters.refused[HTTPStatus.BAD_REQUEST] += 1
             self._end_at_once()
             return
+        # What all of them are answered leaves in one go.
+        self._pumping = True
+        try:
+            well = self._take_all(events)
+        finally:
+            self._pumping = False
+        if well:
+            self.pump()
+
+    def _take_all(self, events: list[Event]) -> bool:
+        """Act on *events*; return False when the connection is over."""
         # Requests that are cancelled already are never begun.
         cancelled = {each.stream_id for each in events if isinstance(each, StreamReset)}
         for event in events:
-            if self._is_nuisance(event) and self._nuisances.too_many(self._site.monotonic()):
+            if is_nuisance(event, self._streams) and self._nuisances.too_many(
+                self._site.monotonic()
+            ):
                 self._site.counters.refused[HTTPStatus.TOO_MANY_REQUESTS] += 1
                 self._say_goodbye(ErrorCodes.ENHANCE_YOUR_CALM)
-                return
+                return False
             self._take(event, cancelled)
             if self._transport.is_closing():
-                return
-        self.pump()
+                return False
+        return True
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
         """Let go of everything (called by the event loop)."""
@@ -158,6 +157,8 @@ class Http2Connection(asyncio.Protocol):
         """Go on (called by the event loop)."""
         self.has_room = True
         self.deadline = NEVER
+        if self._draining:
+            self._site.watch.set(self, self._site.monotonic())
         self._transport.resume_reading()
         self.pump()
         self._become_idle()
@@ -167,23 +168,6 @@ class Http2Connection(asyncio.Protocol):
         return False
 
     # Events.
-
-    def _is_nuisance(self, event: Event) -> bool:
-        match event:
-            case DataReceived():
-                return not event.data and event.stream_ended is None
-            case StreamReset():
-                stream = self._streams.get(event.stream_id or 0)
-                return stream is None or not stream.answered
-            case WindowUpdated():
-                return not any(stream.wants_to_send for stream in self._streams.values())
-            case (
-                PingReceived() | RemoteSettingsChanged() | PriorityUpdated()
-                | UnknownFrameReceived()
-            ):  # fmt: skip
-                return True
-            case _:
-                return False
 
     def _take(self, event: Event, cancelled: set[int]) -> None:
         match event:
@@ -219,7 +203,9 @@ class Http2Connection(asyncio.Protocol):
             self.reset(stream, ErrorCodes.REFUSED_STREAM)
             return
         self._streams[number] = stream
-        self.deadline = NEVER
+        self._last = number
+        if not self._draining:
+            self.deadline = NEVER
         try:
             self._ask(stream, headers, ended=ended)
         except RequestRefused as refused:
@@ -304,8 +290,7 @@ class Http2Connection(asyncio.Protocol):
         self._site.counters.refused[int(status)] += 1
         stream.receiving = stream.receiving or stream.upload is None
         head, _, body = refusal.answer(refused, self._site.clock()).partition(b"\r\n\r\n")
-        lines = [pair for pair in section(head) if pair[0] != b"connection"]
-        stream.begin_answer(lines, end=False)
+        stream.begin_answer(section(head), end=False)
         self.send_data(stream, body, end=True)
         stream.answered = True
         self.pump()
@@ -413,6 +398,10 @@ class Http2Connection(asyncio.Protocol):
         """Act on a deadline that passed."""
         if not self.has_room:
             self._transport.abort()
+        elif self._draining and not self._closing:
+            self._closing = True
+            self._announce_end(self._last)
+            self._become_idle()
         elif not self._streams:
             self._say_goodbye(ErrorCodes.NO_ERROR)
 
@@ -433,15 +422,19 @@ class Http2Connection(asyncio.Protocol):
         site.watch.set(self, site.monotonic() + site.snapshot.limits.head_timeout)
 
     def drain(self) -> None:
-        """Take no more requests, and close when those that run are answered."""
-        if self._closing:
+        """Take no more requests but those under way, and close when all are answered."""
+        if self._closing or self._draining:
             return
-        self._closing = True
+        self._draining = True
+        # RFC 9113 section 6.8: first ask for no more, and once what was on its way must have
+        # come, say what was the last.
+        self._announce_end(_LAST_STREAM)
+        self._site.watch.set(self, self._site.monotonic() + _UNDER_WAY_SECONDS)
+
+    def _announce_end(self, last: int) -> None:
         self._write()
         # The library can only say goodbye for good, and would send no answer after that.
-        goodbye = GoAwayFrame(last_stream_id=max(self._streams, default=0))
-        self._transport.write(goodbye.serialize())
-        self._become_idle()
+        self._transport.write(GoAwayFrame(last_stream_id=last).serialize())
 
     def break_off(self) -> None:
         """Close now."""

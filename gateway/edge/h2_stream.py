@@ -12,6 +12,7 @@ from h2.errors import ErrorCodes
 
 from gateway.edge.deliver import Reply
 from gateway.edge.exchange import Exchange
+from gateway.edge.forwarding import HOP_BY_HOP
 from gateway.edge.limits import NEVER, Pace, takes
 from gateway.edge.site import Site
 from gateway.errors import BodyTooLarge, MalformedRequest
@@ -93,13 +94,18 @@ class StreamReply(Reply):
 
 
 def section(head: bytes) -> HeaderList:
-    """Return the header section that *head*, of HTTP/1.1 and without its empty line, says."""
+    """Return the header section that *head*, of HTTP/1.1 and without its empty line, says.
+
+    Less what belongs to connections (RFC 9113 section 8.2.2).
+    """
     first, *lines = head.removesuffix(b"\r\n").split(b"\r\n")
     headers = [(b":status", first[9:12])]
     for each in lines:
         if each:
-            name, _, value = each.partition(b": ")
-            headers.append((name.lower(), value))
+            name, _, value = each.partition(b":")
+            lower = name.lower()
+            if lower not in HOP_BY_HOP:
+                headers.append((lower, value.strip(b" \t")))
     return headers
 
 
@@ -238,7 +244,7 @@ class Stream:
     def end_answer(self, trailers: Fields) -> None:
         """Note that nothing more comes."""
         self._ending = True
-        self._trailers = [(name, value) for name, _, value in trailers]
+        self._trailers = [(name, value) for name, _, value in trailers if name not in HOP_BY_HOP]
         self._frames.pump()
 
     def flush(self) -> None:

@@ -119,3 +119,23 @@ async def test_answers_by_https_tell_browsers_to_use_nothing_else() -> None:
 @pytest.mark.parametrize("text", [b"", b"hub.test", b"1.2.3", b"[::1", b"1.2.3.4:x", b"_hidden"])
 def test_what_is_no_address_is_none(text: bytes) -> None:
     assert parse_address(text) is None
+
+
+async def test_a_purge_by_url_clears_what_is_stored_for_either_scheme() -> None:
+    rules = (
+        TRUSTING
+        + "routes: [{match: {path: /*}, cache: {scope: public}, purge: {allow: 127.0.0.1}}]\n"
+    )
+    async with (
+        ScriptedOrigin({"/a": [ok(b"1", max_age=60)] * 4}) as origin,
+        gateway_before(origin, rules) as world,
+    ):
+        await world.get("/a")
+        await world.get("/a", x_forwarded_proto="https")
+
+        world.pass_time(1)
+        assert (await world.get("/a", "PURGE")).status == 200
+        world.pass_time(1)
+
+        assert (await world.get("/a")).word == "MISS"
+        assert (await world.get("/a", x_forwarded_proto="https")).word == "MISS"
