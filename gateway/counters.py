@@ -79,6 +79,8 @@ class Reading(msgspec.Struct):
     store_evictions: int = 0
     collapsed: int = 0
     """Requests that waited for another's fetch."""
+    clients_cut_off: int = 0
+    """Connections closed because answers that nobody took held too much memory."""
     refreshes: int = 0
     """Fetches begun behind the clients' backs."""
     log_lines_dropped: int = 0
@@ -92,6 +94,7 @@ class Counters:
 
     __slots__ = (
         "body_bytes",
+        "clients_cut_off",
         "collapsed",
         "connections_accepted",
         "connections_open",
@@ -135,6 +138,7 @@ class Counters:
         self.store_evictions = 0
         self.collapsed = 0
         self.refreshes = 0
+        self.clients_cut_off = 0
         self.log_lines_dropped = 0
         self.encodings: dict[tuple[str, str, int], EncodingCount] = {}
         self.limited: defaultdict[str, int] = defaultdict(int)
@@ -174,6 +178,7 @@ class Counters:
             store_evictions=self.store_evictions,
             collapsed=self.collapsed,
             refreshes=self.refreshes,
+            clients_cut_off=self.clients_cut_off,
             log_lines_dropped=self.log_lines_dropped,
             encodings=list(self.encodings.values()),
             limited=dict(self.limited),

@@ -30,6 +30,7 @@ def limits(table: Settings | None, findings: Findings) -> Limits:
         connections=_or(table, spec.CONNECTIONS, standard.connections),
         connections_per_client=None if isinstance(most, str) else most,
         requests=_or(table, spec.REQUESTS, standard.requests),
+        buffer_bytes=_or(table, spec.BUFFERS, standard.buffer_bytes),
     )
     if table is not None and found.target_bytes > found.head_bytes:
         findings.error(

@@ -54,6 +54,13 @@ REQUESTS = Key(
     "Requests that each worker answers at a time, apart from hits; one more gets 503.",
     default="20000",
 )
+BUFFERS = Key(
+    "buffers",
+    SIZE,
+    "What answers that clients don't take may hold in each worker, all together; beyond it those "
+    "who hold most are cut off.",
+    default="512MB",
+)
 LIMITS: Key[Settings] = Key(
     "limits",
     Table(
@@ -68,6 +75,7 @@ LIMITS: Key[Settings] = Key(
         CONNECTIONS,
         CONNECTIONS_PER_CLIENT,
         REQUESTS,
+        BUFFERS,
         other_words={
             **OTHER_WORDS,
             "max_connections": "connections",

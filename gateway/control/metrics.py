@@ -70,6 +70,11 @@ _COUNTERS = (
     ("gateway_store_evictions", "Stored responses evicted for room", "store_evictions"),
     ("gateway_connections_accepted", "Connections accepted", "connections_accepted"),
     ("gateway_collapsed_requests", "Requests that waited for another's fetch", "collapsed"),
+    (
+        "gateway_clients_cut_off",
+        "Connections closed because answers that nobody took held too much memory",
+        "clients_cut_off",
+    ),
     ("gateway_refreshes", "Fetches begun behind the clients' backs", "refreshes"),
     ("gateway_access_log_dropped", "Access log lines that were lost", "log_lines_dropped"),
 )

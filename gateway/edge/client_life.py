@@ -168,6 +168,7 @@ class ClientLife(asyncio.Protocol):
         self._state = CLOSED
         site = self._site
         site.watch.discard(self)
+        site.backlog.discard(self)
         site.left(self)
         site.counters.connections_open -= 1
         if self._seat is REFUSED:
@@ -189,12 +190,18 @@ class ClientLife(asyncio.Protocol):
         if self._state is IDLE:
             self._state = FULL
         self._unsent = self._transport.get_write_buffer_size()
+        site.backlog.add(self, site.snapshot.limits.buffer_bytes)
         site.watch.set(self, site.monotonic() + site.snapshot.limits.send_timeout)
+
+    def unsent(self) -> int:
+        """Return how many bytes wait for the client to take them."""
+        return self._transport.get_write_buffer_size()
 
     def resume_writing(self) -> None:
         """Go on (called by the event loop)."""
         self.has_room = True
         self._unsent = 0
+        self._site.backlog.discard(self)
         if self._state is FULL:
             self._become_idle()
         elif self._exchange is not None:

@@ -138,6 +138,7 @@ class Http2Connection(asyncio.Protocol):
         self._closing = True
         self.has_room = False
         site.watch.discard(self)
+        site.backlog.discard(self)
         streams, self._streams = self._streams, {}
         for stream in streams.values():
             stream.leave()
@@ -151,12 +152,18 @@ class Http2Connection(asyncio.Protocol):
         self.has_room = False
         self._transport.pause_reading()
         site = self._site
+        site.backlog.add(self, site.snapshot.limits.buffer_bytes)
         site.watch.set(self, site.monotonic() + site.snapshot.limits.send_timeout)
+
+    def unsent(self) -> int:
+        """Return how many bytes wait for the client to take them."""
+        return self._transport.get_write_buffer_size()
 
     def resume_writing(self) -> None:
         """Go on (called by the event loop)."""
         self.has_room = True
         self.deadline = NEVER
+        self._site.backlog.discard(self)
         if self._draining:
             self._site.watch.set(self, self._site.monotonic())
         self._transport.resume_reading()

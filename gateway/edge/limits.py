@@ -7,6 +7,7 @@ those within it don't notice. What a single request may be like, its head above 
 
 from collections import defaultdict
 from http import HTTPStatus
+from typing import Protocol
 
 from gateway.edge.limiting import customer
 from gateway.edge.snapshot import Limits
@@ -14,6 +15,8 @@ from gateway.errors import RequestRefused
 
 _LINGERING_REFUSALS = 1024
 """Refused connections that may wait for their clients to read why; further ones are reset."""
+TYPICAL_BYTES = 256 * 1024
+"""What waits at least for a client that is held up."""
 NEVER = float("inf")
 _NUISANCES = 200
 """What is put up with at once: browsers that leave a page cancel many requests together."""
@@ -30,6 +33,52 @@ class TooManyRequests(RequestRefused):
     """A request that would be one too many at a time."""
 
     status = HTTPStatus.SERVICE_UNAVAILABLE
+
+
+class Sluggish(Protocol):
+    """A connection whose client takes less than waits for it."""
+
+    def unsent(self) -> int:
+        """Return how many bytes wait."""
+
+    def break_off(self) -> None:
+        """Close now."""
+
+
+class Backlog:
+    """The connections whose clients don't take what waits for them."""
+
+    __slots__ = ("_slow", "cut_off")
+
+    def __init__(self) -> None:
+        self._slow: set[Sluggish] = set()
+        self.cut_off = 0
+        """Connections that were closed to make room."""
+
+    def add(self, connection: Sluggish, limit: int) -> None:
+        """Note that *connection* waits for its client; hold all of them to *limit* bytes."""
+        self._slow.add(connection)
+        # Each has about as much waiting: only many of them can be too much.
+        if len(self._slow) * TYPICAL_BYTES > limit:
+            self.hold_to(limit)
+
+    def discard(self, connection: Sluggish) -> None:
+        """Note that *connection* goes on, or is gone."""
+        self._slow.discard(connection)
+
+    def hold_to(self, limit: int) -> None:
+        """Cut off those who hold most, until all together hold *limit* bytes or less."""
+        waiting = [(connection.unsent(), connection) for connection in self._slow]
+        total = sum(size for size, _ in waiting)
+        if total <= limit:
+            return
+        waiting.sort(key=lambda each: each[0])
+        while total > limit and waiting:
+            size, connection = waiting.pop()
+            total -= size
+            self._slow.discard(connection)
+            self.cut_off += 1
+            connection.break_off()
 
 
 class Crowd:

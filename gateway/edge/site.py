@@ -16,7 +16,7 @@ from gateway.edge.heads import RepeatedHeads
 from gateway.edge.insight import Insight
 from gateway.edge.interfaces import AccessLog
 from gateway.edge.limiting import Limiter
-from gateway.edge.limits import Crowd
+from gateway.edge.limits import Backlog, Crowd
 from gateway.edge.live_explain import LiveExplainer
 from gateway.edge.passes import RepeatedPasses
 from gateway.edge.snapshot import Snapshot
@@ -76,6 +76,7 @@ class Site:
         self.limiter = Limiter()
         self.explainer = LiveExplainer(None, clock)
         self.crowd = Crowd()
+        self.backlog = Backlog()
         self.trusted = TrustedProxies(snapshot.listening.trusted)
         self.hsts = _hsts(snapshot)
         """A field line for answers by https, or nothing."""
@@ -151,6 +152,7 @@ class Site:
             _log.warning("origin %s: %s: %s%s", origin, reason, text, times)
         self._troubles.clear()
         self.representations.improve(self._recompress_after)
+        self.backlog.hold_to(self.snapshot.limits.buffer_bytes)
         for pool in self.pools.values():
             pool.sweep()
 
@@ -195,6 +197,7 @@ class Site:
             name: pool.endpoints() for name, pool in self.pools.items() if not pool.retired
         }
         counters.store_bytes = self.memory.bytes
+        counters.clients_cut_off = self.backlog.cut_off
         counters.store_limit_bytes = self.memory.limit_bytes
         counters.store_objects = self.memory.objects
         counters.store_evictions = self.memory.evictions

@@ -26,6 +26,8 @@ class Limits:
     send_timeout: float = 60.0
     """The longest time in which a client takes nothing of what waits for it, or sends
     nothing of the body that it announced."""
+    buffer_bytes: int = 512 * MEBIBYTE
+    """What may wait for clients to take it, all together."""
     min_rate: int = 256
     """The slowest rate, in bytes a second, at which a client may send a body or take an
     answer; 0 is none."""

@@ -6,6 +6,7 @@ import socket
 
 import pytest
 
+from gateway.edge.connection import ClientConnection
 from tests.doubles.client import RawClient
 from tests.doubles.origin import Heard, ScriptedOrigin, Wire, ok, scripted_origin
 from tests.doubles.serving import until
@@ -204,3 +205,28 @@ async def test_a_client_that_reads_slowly_but_steadily_gets_its_last_answer_whol
                 await asyncio.sleep(0.025)
 
         assert received == len(body)
+
+
+async def test_answers_that_nobody_takes_are_bounded_together_and_the_others_are_served() -> None:
+    large = b"x" * (12 << 20)
+    origin = ScriptedOrigin({"/large": [ok(large, max_age=60)], "/a": [ok(b"a", max_age=60)]})
+    async with origin, gateway_before(origin, limited(buffers="24MB")) as world:
+        await world.get("/large")
+        stuck = [await world.connect() for _ in range(8)]
+        for client in stuck:
+            # Each asks for far more than a socket holds, and reads none of it.
+            sock = client.writer.get_extra_info("socket")
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            client.writer.transport.pause_reading()  # type: ignore[attr-defined] # it can
+            await client.ask("/large")
+        await until(lambda: world.gateway.site.backlog.cut_off > 0)
+        world.gateway.site.tick()
+        held = sum(
+            connection.unsent()
+            for connection in world.gateway.site.connections
+            if isinstance(connection, ClientConnection)
+        )
+        assert (await world.get("/a")).status == 200
+
+    assert held <= 24 << 20
+    assert world.gateway.site.backlog.cut_off < 8
