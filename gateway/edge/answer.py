@@ -93,7 +93,7 @@ class Answer:
             coding = self.head.fields.get(b"te")
             if coding is None or b"trailers" not in elements(coding.lower()):
                 trailers = NONE
-        self.reply.end(trailers)
+        self.reply.end(forwarding.trailers(trailers) if len(trailers) else NONE)
 
     def _start_reply(
         self, head: ResponseHead, fields: Fields, body: Framing, kept: StoredResponse | None

@@ -105,6 +105,35 @@ def end_to_end(fields: Fields) -> Fields:
     return fields.without(hop_by_hop(fields))
 
 
+_NEVER_IN_TRAILERS = (
+    HOP_BY_HOP
+    | _NEVER_NOMINATED
+    | frozenset(
+        {
+            b"age",
+            b"content-encoding",
+            b"content-range",
+            b"date",
+            b"expect",
+            b"expires",
+            b"location",
+            b"max-forwards",
+            b"pragma",
+            b"range",
+            b"retry-after",
+            b"www-authenticate",
+        }
+    )
+)
+"""What frames, routes, authenticates, controls or describes a message has to come before its
+content (RFC 9110 section 6.5.1): whoever merged it into the head would see another message."""
+
+
+def trailers(fields: Fields) -> Fields:
+    """Return what of the *fields* after a body goes on to a client that takes trailers."""
+    return fields.without(_NEVER_IN_TRAILERS)
+
+
 def via(fields: Fields, minor: int) -> bytes:
     """Return the Via value of a message that came by HTTP/1.*minor* (section 7.6.3)."""
     ours = b"1.%d %b" % (minor, PSEUDONYM)
