@@ -171,7 +171,7 @@ FAULTS = {
         says(b"SSH-2.0-OpenSSH_9.2\r\n\r\n", then="hangs"), "502", "no status line"
     ),
     "HTTP/2": Fault(says(b"HTTP/2 200 OK\r\n\r\n", then="hangs"), "502", "no status line"),
-    "garbage": Fault(says(bytes(range(256)) * 40, then="hangs"), "502", ""),
+    "garbage": Fault(says(bytes(range(256)) + b"\r\n\r\n", then="hangs"), "502", ""),
     "an error of its own": Fault(
         response("503 Service Unavailable", b"busy"), "503 busy", reusable=True
     ),
@@ -354,22 +354,6 @@ async def test_an_answer_before_the_end_of_an_upload_reaches_the_client() -> Non
             reply = await client.reply()
 
             assert (reply.status, reply.body, reply.get("connection")) == (413, b"no", "close")
-
-
-@pytest.mark.parametrize("status", [500, 502, 503, 504])
-async def test_a_storm_of_errors_is_covered_and_each_error_of_its_own_is_passed_on(
-    status: int,
-) -> None:
-    storm = response(f"{status} No", b"storm")
-    origin = ScriptedOrigin({"/a": [ok(b"stale", max_age=1), storm], "/b": [storm]})
-    async with origin, gateway_before(origin, RULES) as world:
-        await asks(world)
-        world.pass_time(5)
-        seen = {await asks(world) for _ in range(10)}
-        others = {await asks(world, "/b") for _ in range(10)}
-
-    assert seen == {"200 stale"}
-    assert others == {f"{status} storm"}
 
 
 # What clients do.
