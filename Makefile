@@ -26,7 +26,7 @@ install: $(STAMP) ## create the environment from the pinned dependencies
 run: $(STAMP) ## start the hub with its database and the gateway in front of it
 	@exec $(BIN)/python -m deploy.local
 
-test: $(STAMP) lint types floors browser prometheus ## everything a change must pass
+test: $(STAMP) lint types floors browser prometheus curl ## everything a change must pass
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: $(STAMP)
@@ -104,6 +104,16 @@ prometheus: ## install Debian's Prometheus, which the tests of metrics use, unle
 	} || { echo "There is no Prometheus and it couldn't be installed: install the package prometheus" \
 	  "(Debian: apt-get install prometheus, as root), then run this again." >&2; exit 1; }
 
+curl: ## install Debian's curl, by which the tests of protocols check HTTP/2, unless there is one
+	@command -v curl >/dev/null && curl --version | grep -q HTTP2 || { \
+	  test "$$(id -u)" = 0 || root=sudo; \
+	  echo "installing curl, which the tests of protocols need"; \
+	  command -v apt-get >/dev/null && { test -z "$$root" || command -v sudo >/dev/null; } \
+	  && $$root apt-get update -qq \
+	  && DEBIAN_FRONTEND=noninteractive $$root apt-get install -y -qq --no-install-recommends curl >/dev/null; \
+	} || { echo "There is no curl that speaks HTTP/2 and it couldn't be installed: install the package curl" \
+	  "(Debian: apt-get install curl, as root), then run this again." >&2; exit 1; }
+
 deploy-check: $(STAMP) prometheus ## check image, manifests, alerts and dashboards against the real program
 	$(BIN)/python -m pytest tests/deploy
 
@@ -112,7 +122,7 @@ autoscale: $(STAMP) ## simulate the autoscalers under a hundred thousand users (
 	@mkdir -p .state
 	MPLCONFIGDIR=.state/matplotlib $(BIN)/python -m deploy.autoscale $(AUTOSCALE)
 
-.PHONY: prometheus deploy-check autoscale
+.PHONY: prometheus curl deploy-check autoscale
 
 # Fuzzing: docs/hardening.md
 FUZZ_SECONDS ?= 600

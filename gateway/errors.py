@@ -4,6 +4,7 @@ Raised at the place that knows, caught at the one place that answers the client.
 of an error is for people: what is wrong, and where they can act, what to do.
 """
 
+from collections.abc import Mapping
 from http import HTTPStatus
 
 
@@ -100,3 +101,12 @@ class ResponseTruncated(GatewayError):
 
 class ConfigurationError(GatewayError):
     """Rules, flags or environment that can't be used; the text is shown as it stands."""
+
+
+class UnusableRules(ConfigurationError):
+    """Rules that can't be used, of whatever file they are made."""
+
+    def __init__(self, text: str, files: Mapping[str, bytes]) -> None:
+        """*files* are those that the rules refer to, by path, as they were read."""
+        super().__init__(text)
+        self.files = dict(files)

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
-from gateway.cli import explained
+from gateway.cli import live
 from gateway.cli.admin_client import add_admin, ask
 from gateway.config.build import Examined, examine
 from gateway.config.findings import Severity, render
 from gateway.config.rehearsal import identity
 from gateway.config.units import show_duration
+from gateway.control import explained
 from gateway.control.explain import Explanation, Question, explain
 from gateway.errors import ConfigurationError, RequestRefused
 from gateway.routing.identity import Identity
@@ -65,12 +66,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--offline", action="store_true", help="don't ask a running gateway what it has stored"
     )
+    parser.add_argument(
+        "--live",
+        metavar="URL",
+        help="send the request to the gateway at URL, and have it explain the answer: signed "
+        "with the token in GATEWAY_ADMIN_TOKEN",
+    )
     parser.add_argument("--json", action="store_true", help="print JSON instead of text")
     add_admin(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Explain, also what would be refused; return 1 when the rules can't be used."""
+    if args.live is not None:
+        return live.run(args, _target(args.path))
     examined = examine(args.rules, os.environ, args.origin)
     if examined.snapshot is None:
         raise ConfigurationError(

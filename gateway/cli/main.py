@@ -20,7 +20,9 @@ COMMANDS = {
     "init": "write a rules file to begin with, or propose one",
     "explain": "say why a request is answered as it is, and what would change it",
     "show": "say what holds for one route, and which line says so",
+    "plan": "replay an access log under other rules, and say what would change",
     "purge": "let a running gateway forget what is named",
+    "cdn": "purge the CDN in front, or say what it served",
     "schema": "print the JSON Schema of rules files",
 }
 """The commands with what they do; each is the module of its name."""

@@ -18,7 +18,7 @@ from gateway.control.access_log import open_for_append
 from gateway.control.channel import Settings
 from gateway.control.rules_file import Judge, Judged, RulesFile
 from gateway.control.supervisor import Supervisor
-from gateway.errors import ConfigurationError
+from gateway.errors import ConfigurationError, UnusableRules
 
 _MOST_WORKERS = 1024
 
@@ -94,8 +94,9 @@ def judge(settings: Settings) -> Judged:
     """
     examined = _examined(settings)
     if examined.findings.failed:
-        raise ConfigurationError(
-            render(each for each in examined.findings if each.severity is Severity.ERROR)
+        raise UnusableRules(
+            render(each for each in examined.findings if each.severity is Severity.ERROR),
+            examined.included,
         )
     said = [
         f"route {each.route.name}: "

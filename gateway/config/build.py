@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
-from gateway.config import document, doubts, include, routes, spec
+from gateway.config import document, doubts, include, listening, routes, spec
 from gateway.config import spec_writes as writes
 from gateway.config.environment import switched_on
 from gateway.config.findings import Findings, Place, Severity, quoted, render
@@ -18,9 +18,10 @@ from gateway.config.origins import build as build_origins
 from gateway.config.reach import report_unreachable
 from gateway.config.routes import Effective, warn_about_scopes
 from gateway.config.shapes import Refused
+from gateway.config.spec_listen import LIMITS, LISTEN
 from gateway.config.spec_tests import TESTS
 from gateway.config.tables import Key, Setting, Settings
-from gateway.edge.snapshot import MEBIBYTE, Limits, Snapshot
+from gateway.edge.snapshot import MEBIBYTE, Snapshot
 from gateway.errors import ConfigurationError
 from gateway.policy.invalidation import is_safe
 from gateway.routing.identity import BadKeySet, IdentityVerifier, KeySet, OrgProof
@@ -149,16 +150,17 @@ def _build(
     )
     if uncompressed:
         written, fallback = [_as_it_comes(each) for each in written], _as_it_comes(fallback)
-    identity, users, orgs = _identity(root, folder, findings)
+    identity, users, orgs = _identity(root, folder, included, findings)
     memory_bytes, object_bytes = _memory(root, findings)
-    limits = _limits(root, findings)
+    limits = listening.limits(root.get(LIMITS), findings)
+    how = listening.listening(root.get(LISTEN), folder, findings)
     on_write = _on_write(root, findings)
     if not findings.failed:  # a route that lost a bad path isn't itself
         report_unreachable(written, findings)
     warn_about_scopes(written, users=users, orgs=orgs, findings=findings)
     doubts.report(written, users=users, orgs=orgs, findings=findings)
     if findings.failed:
-        return Examined(findings, None, (), api_passed)
+        return Examined(findings, None, (), api_passed, included=included.files)
     table = (ApiPassed if api_passed else RouteTable)(
         [each.route for each in written], fallback.route
     )
@@ -169,6 +171,7 @@ def _build(
         memory_bytes=memory_bytes,
         object_bytes=object_bytes,
         limits=limits,
+        listening=how,
         on_write=on_write,
     )
     return Examined(
@@ -210,18 +213,20 @@ def _on_write(root: Settings, findings: Findings) -> tuple[OnWrite, ...]:
 
 
 def _identity(
-    root: Settings, folder: Path, findings: Findings
+    root: Settings, folder: Path, included: include.Included, findings: Findings
 ) -> tuple[IdentityVerifier, bool, bool]:
     """Return the verifier, and whether it can know users and organisations."""
     table = root.get(spec.IDENTITY)
     user = None if table is None else table.get(spec.USER)
     org = None if table is None else table.get(spec.ORG)
     cookie = None if user is None else user.get(spec.USER_COOKIE)
-    proof = None if org is None else _org_proof(org, folder, findings)
+    proof = None if org is None else _org_proof(org, folder, included, findings)
     return IdentityVerifier(cookie, proof), cookie is not None, proof is not None
 
 
-def _org_proof(org: Settings, folder: Path, findings: Findings) -> OrgProof | None:
+def _org_proof(
+    org: Settings, folder: Path, included: include.Included, findings: Findings
+) -> OrgProof | None:
     claim, cookie, keys = org.get(spec.ORG_CLAIM), org.get(spec.ORG_COOKIE), org.get(spec.ORG_KEYS)
     if claim is None or cookie is None or not keys:
         return None
@@ -229,7 +234,7 @@ def _org_proof(org: Settings, folder: Path, findings: Findings) -> OrgProof | No
     text = keys.strip()
     if not text.startswith(("{", "[")):
         try:
-            text = (folder / keys).read_text("utf-8")
+            text = included.take(folder / keys).decode("utf-8")
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else "it is no text"
             findings.error(
@@ -258,25 +263,6 @@ def _memory(root: Settings, findings: Findings) -> tuple[int, int]:
             f"at most {spec.MEMORY_SIZE.shape.show(size)}",
         )
     return size, largest
-
-
-def _limits(root: Settings, findings: Findings) -> Limits:
-    table, standard = root.get(spec.LIMITS), Limits()
-    limits = Limits(
-        head_bytes=_or(table, spec.HEAD, standard.head_bytes),
-        target_bytes=_or(table, spec.TARGET, standard.target_bytes),
-        field_count=_or(table, spec.FIELDS, standard.field_count),
-        head_timeout=_or(table, spec.HEAD_TIMEOUT, standard.head_timeout),
-        idle_timeout=_or(table, spec.IDLE_TIMEOUT, standard.idle_timeout),
-        send_timeout=_or(table, spec.SEND_TIMEOUT, standard.send_timeout),
-    )
-    if table is not None and limits.target_bytes > limits.head_bytes:
-        findings.error(
-            table.place_of(spec.TARGET if spec.TARGET.name in table.values else spec.HEAD),
-            "limits.target is larger than limits.head, which contains it",
-            f"at most {spec.HEAD.shape.show(limits.head_bytes)}",
-        )
-    return limits
 
 
 def _or(table: Settings | None, key: Key[T], otherwise: T) -> T:

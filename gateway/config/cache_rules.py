@@ -35,6 +35,7 @@ def cache_rules(
         heuristic=_heuristic(cache, base),
         early_refresh=1.0 if cache.get(spec.EARLY_REFRESH) else 0.0,
         whole_for_range=cache.get(spec.WHOLE_FOR_RANGE) or False,
+        content_types=tuple(one.value.lower() for one in cache.get(spec.CONTENT_TYPES) or ()),
         overrides=_overrides(cache, findings),
         **_vary(cache),
     )

@@ -124,6 +124,7 @@ def as_json(effective: Effective) -> dict[str, Any]:
             "jitter": rules.jitter,
             "early_refresh": rules.early_refresh > 0,
             "whole_for_range": rules.whole_for_range,
+            "content_type": list(rules.content_types),
             "browser_ttl": rules.browser_lifetime,
             "immutable": rules.immutable,
             "status_ttl": {str(status): ttl for status, ttl in rules.status_lifetimes.items()},

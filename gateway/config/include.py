@@ -23,8 +23,21 @@ class Included:
 
     routes: tuple[Setting[Settings], ...] = ()
     tests: tuple[Setting[Settings], ...] = ()
-    files: Mapping[str, bytes] = field(default_factory=dict)
+    files: dict[str, bytes] = field(default_factory=dict)
     """What was read, by the path of each file."""
+    known: Mapping[str, bytes] | None = None
+    """What was read there before; None reads it now."""
+
+    def take(self, path: Path) -> bytes:
+        """Return what *path*, which the rules refer to, has; raises OSError.
+
+        It counts as part of the rules: who watches them watches it, too.
+        """
+        content = None if self.known is None else self.known.get(str(path))
+        if content is None:
+            content = path.read_bytes()
+        self.files[str(path)] = content
+        return content
 
 
 def read(
@@ -41,7 +54,7 @@ def read(
     reading = _Reading(environ, findings, known)
     reading.places[_resolved(path)] = None
     reading.follow(root, path)
-    return Included(tuple(reading.routes), tuple(reading.tests), reading.contents)
+    return Included(tuple(reading.routes), tuple(reading.tests), reading.contents, known)
 
 
 def _resolved(path: Path) -> Path:

@@ -258,6 +258,17 @@ def _vary(case: _Case) -> Obstacle:
     return _obstacle(Unstorable.VARY, text, None, "the origin has to name the fields it looks at")
 
 
+def _content_type(case: _Case) -> Obstacle:
+    kind = (case.response.fields.get(b"content-type") or b"").decode("latin-1")
+    kept = ", ".join(case.rules.content_types)
+    case.rules = replace(case.rules, content_types=())
+    text = f"the route keeps {kept} alone, and the answer is {kind or 'of no type'}"
+    caution = "only if its paths really have such answers, the same for everybody in scope"
+    plain = kind.partition(";")[0].strip()
+    change = case.change("cache.content_type", plain, caution) if plain else None
+    return _obstacle(Unstorable.CONTENT_TYPE, text, change)
+
+
 def _lifeless(why: Unstorable) -> _Removal:
     def remove(case: _Case) -> Obstacle:
         return _unlived(why, case)
@@ -337,6 +348,7 @@ _REMOVALS: Final[dict[Unstorable, _Removal]] = {
         "only if the rest is for everybody in scope; the cookie itself is never stored",
     ),
     Unstorable.VARY: _vary,
+    Unstorable.CONTENT_TYPE: _content_type,
     Unstorable.STATUS: _lifeless(Unstorable.STATUS),
     Unstorable.ERROR: _lifeless(Unstorable.ERROR),
     Unstorable.USELESS: _lifeless(Unstorable.USELESS),

@@ -60,13 +60,15 @@ class Taker:
         )
 
     def asks_no_other_host(self, other: "Taker") -> bool:
-        """Return whether the host and the expression that *other* asks for are enough here."""
+        """Return whether host, scheme and expression that *other* asks for are enough here."""
         if self.host is not None:
             if other.host is None:
                 return False
             if not hosts.contains(self.host.encode("ascii"), other.host.encode("ascii")):
                 return False
         mine = self.when.path_regex
+        if self.when.secure is not None and self.when.secure is not other.when.secure:
+            return False
         return mine is None or mine == other.when.path_regex
 
 

@@ -5,16 +5,17 @@ docs/configuration.md, is checked against them. A key that isn't here is an erro
 """
 
 from gateway.config import spec_routes as routing
-from gateway.config.shapes import Count, Flag, Matching, Parsed, TextOr, WordOr, Words
+from gateway.config.shapes import Flag, Matching, Parsed, TextOr, WordOr, Words
 from gateway.config.spec_delivery import COMPRESS
 from gateway.config.spec_limits import LIMIT
+from gateway.config.spec_listen import LIMITS, LISTEN
 from gateway.config.spec_origins import ORIGINS
 from gateway.config.spec_routes import ACCESS, MATCH, REQUEST_HEADERS, RESPONSE_HEADERS
 from gateway.config.spec_tests import TESTS
 from gateway.config.spec_writes import INVALIDATE
 from gateway.config.tables import Key, ListOf, MapOf, Settings, Table
 from gateway.config.units import DURATION, PERCENT, POSITIVE_DURATION, SIZE
-from gateway.config.words import COOKIE_NAME, GROUP, HEADER_NAME, NAME, OTHER_WORDS
+from gateway.config.words import COOKIE_NAME, GROUP, HEADER_NAME, MEDIA_TYPE, NAME, OTHER_WORDS
 from gateway.policy.rules import Scope
 
 # identity ---------------------------------------------------------------------------------
@@ -45,7 +46,7 @@ IDENTITY: Key[Settings] = Key(
     "identity", Table(USER, ORG), "Who is asking; verified before the cache is asked."
 )
 
-# tiers and limits -------------------------------------------------------------------------
+# tiers ------------------------------------------------------------------------------------
 
 MEMORY_SIZE = Key("size", SIZE, "The memory of each worker for responses.", default="256MB")
 MAX_OBJECT = Key("max_object", SIZE, "A larger response is passed on, not stored.", default="16MB")
@@ -53,27 +54,6 @@ MEMORY: Key[Settings] = Key(
     "memory", Table(MEMORY_SIZE, MAX_OBJECT, other_words=OTHER_WORDS), "The tier in memory."
 )
 TIERS: Key[Settings] = Key("tiers", Table(MEMORY), "Where responses are kept.")
-
-HEAD = Key("head", SIZE, "The largest request head.", default="32KB")
-TARGET = Key("target", SIZE, "The longest path with its query.", default="8KB")
-FIELDS = Key("fields", Count(1, 10_000), "The most field lines of a head.", default="100")
-HEAD_TIMEOUT = Key(
-    "head_timeout", POSITIVE_DURATION, "From the first byte of a head to its end.", default="10s"
-)
-IDLE_TIMEOUT = Key(
-    "idle_timeout", POSITIVE_DURATION, "Between two requests of a connection.", default="1m"
-)
-SEND_TIMEOUT = Key(
-    "send_timeout",
-    POSITIVE_DURATION,
-    "The longest time in which a client takes or sends nothing.",
-    default="1m",
-)
-LIMITS: Key[Settings] = Key(
-    "limits",
-    Table(HEAD, TARGET, FIELDS, HEAD_TIMEOUT, IDLE_TIMEOUT, SEND_TIMEOUT, other_words=OTHER_WORDS),
-    "What a client may ask of the gateway.",
-)
 
 # cache ------------------------------------------------------------------------------------
 
@@ -127,6 +107,12 @@ WHOLE_FOR_RANGE = Key(
     Flag(),
     "Fetch and keep the whole when a range is asked for and nothing is stored.",
     default="false",
+)
+CONTENT_TYPES = Key(
+    "content_type",
+    ListOf(MEDIA_TYPE, "media types, with * for any characters"),
+    "The only media types that are kept: whoever makes a private page look like a picture, by a "
+    "path such as /account/x.png, gets nothing stored.",
 )
 BROWSER_TTL = Key("browser_ttl", DURATION, "The max-age that browsers are told.")
 IMMUTABLE = Key(
@@ -217,6 +203,7 @@ CACHE_TABLE = Table(
     JITTER,
     EARLY_REFRESH,
     WHOLE_FOR_RANGE,
+    CONTENT_TYPES,
     GROUPS,
     VARY,
     OVERRIDE,
@@ -296,6 +283,7 @@ ROOT = Table(
     VERSION,
     INCLUDE,
     IDENTITY,
+    LISTEN,
     ORIGINS,
     TIERS,
     LIMITS,

@@ -1,9 +1,9 @@
 """The keys under `compress`: in which content codings clients get what a route delivers."""
 
-from gateway.config.shapes import Count, Flag, Matching, WordOr, Words
+from gateway.config.shapes import Count, Flag, WordOr, Words
 from gateway.config.tables import Key, ListOf, Settings, Table
 from gateway.config.units import SIZE
-from gateway.config.words import OTHER_WORDS
+from gateway.config.words import MEDIA_TYPE, OTHER_WORDS
 
 ENCODINGS = Key(
     "encodings",
@@ -17,13 +17,7 @@ ENCODINGS = Key(
 MIN_SIZE = Key("min_size", SIZE, "Shorter bodies are left as they are.", default="1KB")
 MEDIA_TYPES = Key(
     "types",
-    ListOf(
-        Matching(
-            "a media type such as application/json, with * for any characters",
-            r"[A-Za-z0-9!#$&^_.+*\-]+/[A-Za-z0-9!#$&^_.+*\-]+",
-        ),
-        "media types, with * for any characters",
-    ),
+    ListOf(MEDIA_TYPE, "media types, with * for any characters"),
     "What gets smaller; without this key: text, JSON, JavaScript, XML, SVG, WebAssembly and "
     "plain fonts.",
 )

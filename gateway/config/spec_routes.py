@@ -56,9 +56,14 @@ PATH_REGEX = Key(
     EXPRESSION,
     "An expression (RE2) that the whole path must match, besides path; the last resort.",
 )
+SCHEME = Key(
+    "scheme",
+    Words("http", "https", other_words={"tls": "https", "ssl": "https", "plain": "http"}),
+    "How the client came: https to the gateway, or to a trusted proxy that says so.",
+)
 MATCH: Key[Settings] = Key(
     "match",
-    Table(PATH, METHODS, HOST, HEADER, COOKIE, QUERY, PATH_REGEX, other_words=OTHER_WORDS),
+    Table(PATH, METHODS, HOST, SCHEME, HEADER, COOKIE, QUERY, PATH_REGEX, other_words=OTHER_WORDS),
     "The requests that the route takes: those that meet all of it.",
     required=True,
 )
@@ -86,7 +91,8 @@ RESPOND: Key[Settings] = Key(
 TO = Key(
     "to",
     LOCATION,
-    "A path or a URL; {path} is the whole path, {rest} what the star at the end stood for.",
+    "A path or a URL; {path} is the whole path, {rest} what the star at the end stood for; or "
+    "https, for the same host and path by https.",
     required=True,
 )
 REDIRECT_STATUS = Key(
@@ -131,12 +137,12 @@ def _network(text: str) -> Network:
         raise Unfit(f"did you mean {meant}?", f"{text} has bits beyond its prefix") from error
 
 
-_NETWORKS = ListOf(
+NETWORKS = ListOf(
     Parsed("a network such as 192.0.2.0/24", _network, r"[0-9A-Fa-f:.]+(?:/[0-9]{1,3})?"),
     "a network such as 192.0.2.0/24, or a list of them",
 )
-ALLOW = Key("allow", _NETWORKS, "The only networks that may ask; others get 403.")
-DENY = Key("deny", _NETWORKS, "Networks that may not ask, allowed or not.")
+ALLOW = Key("allow", NETWORKS, "The only networks that may ask; others get 403.")
+DENY = Key("deny", NETWORKS, "Networks that may not ask, allowed or not.")
 ACCESS: Key[Settings] = Key(
     "access", Table(ALLOW, DENY, other_words=OTHER_WORDS), "Who may ask, by address."
 )

@@ -11,7 +11,7 @@ from gateway.config.tables import Setting, Settings
 from gateway.policy.negotiation import Compression
 from gateway.policy.rate import RateLimit
 from gateway.routing.access import AccessList
-from gateway.routing.answers import Redirect, Respond, Rewrite
+from gateway.routing.answers import SAME_BY_HTTPS, Redirect, Respond, Rewrite
 from gateway.routing.changes import UNCHANGED, FieldChanges, changes
 from gateway.routing.conditions import Conditions
 from gateway.routing.route import Route, RouteTimeouts
@@ -83,6 +83,7 @@ def conditions(table: Settings, match: Settings | None) -> Conditions | None:
         cookies=_tests(match.get(spec.COOKIE), lower=False),
         query=_tests(match.get(spec.QUERY), lower=False),
         path_regex=match.get(spec.PATH_REGEX),
+        secure=None if (scheme := match.get(spec.SCHEME)) is None else scheme == "https",
         excepted=tuple(path.value for path in table.get(spec.EXCEPT) or ()),
     )
     return None if found == Conditions() else found
@@ -103,6 +104,13 @@ def judge(route: Route, table: Settings, findings: Findings) -> None:
             table.place_of(spec.EXCEPT),
             'except belongs to a route with "cache: off": others give way by their order',
             "put a route for these paths before this one",
+        )
+    circular = route.when is None or route.when.secure is not False
+    if isinstance(route.answer, Redirect) and route.answer.to == SAME_BY_HTTPS and circular:
+        findings.error(
+            table.place_of(spec.REDIRECT),
+            "redirect: https would send requests by https round in circles",
+            "add scheme: http to match",
         )
     if route.answer is not None and isinstance(route.answer, Respond):
         bodiless = route.answer.status in (204, 304)

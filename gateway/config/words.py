@@ -4,7 +4,7 @@ import re
 
 from gateway.config.shapes import Matching, Parsed, Unfit
 from gateway.routing import glob, hosts, templates
-from gateway.routing.answers import is_path, unknown_placeholders
+from gateway.routing.answers import SAME_BY_HTTPS, is_path, unknown_placeholders
 from gateway.routing.changes import NEVER_CHANGED
 from gateway.routing.conditions import BadRegex, regex
 
@@ -54,6 +54,9 @@ OTHER_WORDS = {
     "window": "per",
     "client_max_body_size": "max_body",
     "max_body_size": "max_body",
+    "mime_type": "content_type",
+    "mime_types": "content_type",
+    "content_types": "content_type",
     "cidr": "allow",
     "unless": "except",
     "regex": "path_regex",
@@ -71,6 +74,10 @@ OTHER_WORDS = {
 _NAME_CHARACTERS = r"[A-Za-z0-9!#$%&'*+\-.^_`|~]+"
 NAME = Matching(
     "a name of letters, digits, '-', '_' and '.', at most 64", r"[A-Za-z0-9][A-Za-z0-9._\-]{0,63}"
+)
+MEDIA_TYPE = Matching(
+    "a media type such as application/json, with * for any characters",
+    r"[A-Za-z0-9!#$&^_.+*\-]+/[A-Za-z0-9!#$&^_.+*\-]+",
 )
 COOKIE_NAME = Matching("a cookie name", _NAME_CHARACTERS)
 
@@ -132,6 +139,8 @@ def _path_template(text: str) -> str:
 
 
 def _location(text: str) -> str:
+    if text == SAME_BY_HTTPS:
+        return text
     _template(text)
     if not text.isascii() or not text.isprintable() or " " in text:
         raise Unfit("escape what isn't ASCII")
@@ -154,7 +163,9 @@ HOST_PATTERN = Parsed(
 EXPRESSION = Parsed("an expression of RE2 that matches whole paths", _expression)
 PATH_TEMPLATE = Parsed("a path such as /v2{rest}", _path_template, r"[/{][^?#]*")
 LOCATION = Parsed(
-    "a path or a URL such as https://new.example.com{path}", _location, r"(?:https?://|/|\{)\S*"
+    "a path, a URL such as https://new.example.com{path}, or https",
+    _location,
+    r"(?:https?://|/|\{)\S*|https",
 )
 TESTED_VALUE = Matching("a value, with * for any characters", r"[^\x00-\x1f\x7f]{1,256}")
 

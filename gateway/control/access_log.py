@@ -58,6 +58,20 @@ class Line(msgspec.Struct, omit_defaults=True):
     error: str = ""
     user_agent: str = ""
     referer: str = ""
+    user: str = ""
+    """A digest that tells users apart."""
+    org: str = ""
+    """The organisation that a valid token named."""
+    asked: str = ""
+    """The request's Cache-Control."""
+    variant: str = ""
+    """A digest of what told apart the answer from others to the same URL."""
+    origin_status: int = 0
+    """What the origin answered, where it was asked."""
+    origin_said: dict[str, str] | None = None
+    """Its fields that decide whether and how long the answer is kept."""
+    origin_bytes: int = 0
+    """Of its body, before we encoded or decoded it."""
 
 
 class AccessLogFile:
@@ -135,7 +149,7 @@ class AccessLogFile:
 
     def _line(self, entry: LogEntry) -> Line:
         (at, client, method, target, host, minor, status, size, seconds) = entry[:9]
-        route, word, origin, error, user_agent, referer = entry[9:]
+        route, word, origin, error, user_agent, referer, context = entry[9:]
         second = int(at)
         if second != self._second:
             self._second = second
@@ -156,6 +170,7 @@ class AccessLogFile:
             error,
             user_agent.decode("ascii", "backslashreplace"),
             referer.decode("ascii", "backslashreplace"),
+            *context,
         )
 
     def _write_out(self) -> None:

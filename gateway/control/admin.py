@@ -18,9 +18,9 @@ from typing import Protocol
 import msgspec
 from aiohttp import web
 
-from gateway.control import metrics
+from gateway.control import console, metrics
 from gateway.control.addresses import Address
-from gateway.control.explain import Question
+from gateway.control.api import UNCACHED, Api, Source, answer, audit, problem
 from gateway.control.explaining import BadQuestion, question
 from gateway.control.purging import BadPurge, PurgeRequest, Receipt, described, purges
 from gateway.errors import ConfigurationError
@@ -28,6 +28,8 @@ from gateway.storage.purges import Purge
 
 _log = logging.getLogger(__name__)
 
+_LONGEST_BODY = 3 << 20
+"""Of a request: a rules file in JSON, each character escaped, and then some."""
 _LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -64,7 +66,7 @@ class Readiness(msgspec.Struct, frozen=True):
     """Why what the rules file says by now can't be used; None when it is in force."""
 
 
-class Observed(Protocol):
+class Observed(Source, Protocol):
     """Who is told about; the supervisor."""
 
     def readiness(self) -> Readiness:
@@ -77,12 +79,6 @@ class Observed(Protocol):
         """Take the rules file as it is now into force; False when it is in force already.
 
         Raises ConfigurationError when it can't be used.
-        """
-
-    async def explain(self, question: Question) -> dict[str, object]:
-        """Say why a request is answered as it is, and what is stored for it.
-
-        Raises BadQuestion for a request that would be refused.
         """
 
     async def purge(self, purges: list[Purge]) -> Receipt:
@@ -101,6 +97,10 @@ class _Pages(msgspec.Struct, frozen=True):
     explain: str = msgspec.field(
         name="-/explain", default="why ?method=GET&target=/path is answered as it is"
     )
+    api: str = msgspec.field(
+        name="-/api/", default="figures to read and rules to change; /-/api/openapi.json tells more"
+    )
+    console: str = msgspec.field(name="console/", default="all of it on one page, for people")
     metrics: str = "counts for Prometheus, summed over the workers"
 
 
@@ -120,7 +120,7 @@ class Admin:
         self._observed = observed
         self._loopback = address.is_loopback
         self._token = None if token is None else token.encode("utf-8", "surrogateescape")
-        application = web.Application(middlewares=[self._guard])
+        application = web.Application(middlewares=[self._guard], client_max_size=_LONGEST_BODY)
         application.router.add_get("/", self._index)
         application.router.add_get("/healthz", self._healthz)
         application.router.add_get("/readyz", self._readyz)
@@ -128,6 +128,9 @@ class Admin:
         application.router.add_post("/-/reload", self._reload)
         application.router.add_post("/-/purge", self._purge)
         application.router.add_get("/-/explain", self._explain)
+        self._api = Api(observed, self._unknown, self._not_entitled)
+        self._api.add_to(application.router)
+        console.add_to(application.router)
         self._runner = web.AppRunner(application, access_log=None, handle_signals=False)
 
     async def start(self, listening: socket.socket) -> None:
@@ -137,12 +140,13 @@ class Admin:
 
     async def close(self) -> None:
         """Stop answering."""
+        await self._api.close()
         await self._runner.cleanup()
 
     @web.middleware
     async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         if self._loopback and _name(request.headers.get("Host", "")) not in _LOOPBACK_NAMES:
-            return _problem(
+            return problem(
                 HTTPStatus.FORBIDDEN,
                 "the admin port answers for localhost, 127.0.0.1 and [::1] only; "
                 "this request was addressed to another name",
@@ -150,30 +154,30 @@ class Admin:
         try:
             return await handler(request)
         except web.HTTPMethodNotAllowed as error:
-            answer = _problem(
+            told = problem(
                 HTTPStatus.METHOD_NOT_ALLOWED, f"{request.path} does not take {request.method}"
             )
-            answer.headers["Allow"] = error.headers["Allow"]
-            return answer
+            told.headers["Allow"] = error.headers["Allow"]
+            return told
         except web.HTTPNotFound:
-            return _problem(
+            return problem(
                 HTTPStatus.NOT_FOUND, f"there is no page {request.path}; / lists those there are"
             )
         except web.HTTPException:
             raise
         except Exception:
             _log.exception("admin: %s %s failed", request.method, request.path)
-            return _problem(HTTPStatus.INTERNAL_SERVER_ERROR, "failed; the log says why")
+            return problem(HTTPStatus.INTERNAL_SERVER_ERROR, "failed; the log says why")
 
     async def _index(self, _: web.Request) -> web.Response:
-        return _json(_Index("gateway admin", _Pages()))
+        return answer(_Index("gateway admin", _Pages()))
 
     async def _healthz(self, _: web.Request) -> web.Response:
-        return _json({"alive": True})
+        return answer({"alive": True})
 
     async def _readyz(self, _: web.Request) -> web.Response:
         readiness = self._observed.readiness()
-        return _json(
+        return answer(
             readiness, HTTPStatus.OK if readiness.ready else HTTPStatus.SERVICE_UNAVAILABLE
         )
 
@@ -182,31 +186,55 @@ class Admin:
         refusal = self._unknown(request)
         if refusal is not None:
             return refusal
-        if "Origin" in request.headers or request.headers.get("Sec-Fetch-Site", "none") != "none":
-            # A page in a browser on this machine can send this, too.
-            return _problem(HTTPStatus.FORBIDDEN, "no page may change anything here")
-        return None
+        return self._foreign(request)
+
+    @staticmethod
+    def _foreign(request: web.Request) -> web.Response | None:
+        """Return why a page of another site may change nothing; None for our own and for none."""
+        origin = request.headers.get("Origin")
+        site = request.headers.get("Sec-Fetch-Site", "none")
+        own = origin is None or origin == f"{request.scheme}://{request.headers.get('Host', '')}"
+        if own and site in ("none", "same-origin"):
+            return None
+        # A page of any site in a browser on this machine can send this, too.
+        return problem(HTTPStatus.FORBIDDEN, "no page of another site may change anything here")
+
+    def _not_entitled(self, request: web.Request) -> web.Response | None:
+        """Return why *request* may not change the rules: that takes the token, on loopback too."""
+        foreign = self._foreign(request)
+        if foreign is not None:
+            return foreign
+        if self._token is None:
+            return problem(
+                HTTPStatus.FORBIDDEN,
+                "changing rules from here takes a token: start the gateway with "
+                "GATEWAY_ADMIN_TOKEN, or edit the file",
+            )
+        return self._without_token(request, self._token)
 
     def _unknown(self, request: web.Request) -> web.Response | None:
         """Return why whoever sends *request* may not ask for more than the figures."""
         if self._loopback:
             return None
         if self._token is None:
-            return _problem(
+            return problem(
                 HTTPStatus.FORBIDDEN,
                 "this is for loopback, unless GATEWAY_ADMIN_TOKEN gives the gateway a token",
             )
+        return self._without_token(request, self._token)
+
+    @staticmethod
+    def _without_token(request: web.Request, token: bytes) -> web.Response | None:
+        """Return the answer to a *request* that doesn't carry *token*; None to one that does."""
         scheme, _, given = request.headers.get("Authorization", "").partition(" ")
         sent = given.strip().encode("utf-8", "surrogateescape")
         # In the same time for a token that is nearly right.
-        if scheme.lower() == "bearer" and hmac.compare_digest(sent, self._token):
+        if scheme.lower() == "bearer" and hmac.compare_digest(sent, token):
             return None
-        _log.warning("admin: %s %s from %s: no token", request.method, request.path, request.remote)
-        answer = _problem(
-            HTTPStatus.UNAUTHORIZED, "send Authorization: Bearer with the admin token"
-        )
-        answer.headers["WWW-Authenticate"] = 'Bearer realm="gateway admin"'
-        return answer
+        audit(request, f"{request.method} {request.path}", "refused: no token")
+        told = problem(HTTPStatus.UNAUTHORIZED, "send Authorization: Bearer with the admin token")
+        told.headers["WWW-Authenticate"] = 'Bearer realm="gateway admin"'
+        return told
 
     async def _purge(self, request: web.Request) -> web.Response:
         refusal = self._turned_away(request)
@@ -216,24 +244,24 @@ class Admin:
             asked = msgspec.json.decode(await request.read(), type=PurgeRequest)
             named = purges(asked)
         except BadPurge as error:
-            return _problem(HTTPStatus.BAD_REQUEST, str(error))
+            return problem(HTTPStatus.BAD_REQUEST, str(error))
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             text = f"the body has to be JSON that names what to purge: {error}"
-            return _problem(HTTPStatus.BAD_REQUEST, text)
+            return problem(HTTPStatus.BAD_REQUEST, text)
         receipt = await self._observed.purge(named)
-        _log.info("admin: purged for %s: %s", request.remote, "; ".join(map(described, named)))
-        return _json(receipt, HTTPStatus.OK if receipt.applied else HTTPStatus.ACCEPTED)
+        audit(request, "purge", "; ".join(map(described, named)))
+        return answer(receipt, HTTPStatus.OK if receipt.applied else HTTPStatus.ACCEPTED)
 
     async def _explain(self, request: web.Request) -> web.Response:
         refusal = self._unknown(request)
         if refusal is not None:
             return refusal
         try:
-            return _json(await self._observed.explain(question(request.query.items())))
+            return answer(await self._observed.explain(question(request.query.items())))
         except BadQuestion as error:
-            return _problem(HTTPStatus.BAD_REQUEST, str(error))
+            return problem(HTTPStatus.BAD_REQUEST, str(error))
         except ConfigurationError as error:
-            return _problem(HTTPStatus.SERVICE_UNAVAILABLE, str(error))
+            return problem(HTTPStatus.SERVICE_UNAVAILABLE, str(error))
 
     async def _reload(self, request: web.Request) -> web.Response:
         refusal = self._turned_away(request)
@@ -241,34 +269,19 @@ class Admin:
             return refusal
         try:
             changed = await self._observed.reload()
-            _log.info("admin: rules read again for %s", request.remote)
+            audit(request, "reload", "changed" if changed else "unchanged")
         except ConfigurationError as error:
-            return _problem(HTTPStatus.UNPROCESSABLE_ENTITY, str(error))
-        return _json({"reloaded": changed})
+            audit(request, "reload", "refused")
+            return problem(HTTPStatus.UNPROCESSABLE_ENTITY, str(error))
+        return answer({"reloaded": changed})
 
     async def _metrics(self, request: web.Request) -> web.Response:
         facts = await self._observed.facts()
         page, media_type = metrics.exposition(facts, request.headers.get("Accept", ""))
-        return web.Response(body=page, headers={"Content-Type": media_type, **_UNCACHED})
-
-
-_UNCACHED = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+        return web.Response(body=page, headers={"Content-Type": media_type, **UNCACHED})
 
 
 def _name(host: str) -> str:
     """Return the name in a Host field, in lower case, without its port."""
     name, colon, port = host.rpartition(":")
     return (name if colon and port.isdigit() else host).lower()
-
-
-def _json(content: object, status: HTTPStatus = HTTPStatus.OK) -> web.Response:
-    return web.Response(
-        body=msgspec.json.encode(content) + b"\n",
-        status=status,
-        content_type="application/json",
-        headers=_UNCACHED,
-    )
-
-
-def _problem(status: HTTPStatus, text: str) -> web.Response:
-    return _json({"error": text}, status)

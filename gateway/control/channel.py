@@ -12,6 +12,7 @@ import msgspec
 
 from gateway.control.addresses import Address
 from gateway.counters import Reading
+from gateway.edge.insight import Looked
 from gateway.storage.purges import Purge
 
 _PREFIX_BYTES = 4
@@ -116,6 +117,21 @@ class Peeked(msgspec.Struct, frozen=True, tag="peeked"):
     variants: list[Variant]
 
 
+class Look(msgspec.Struct, frozen=True, tag="look"):
+    """Asks a worker what it has noticed about its busiest URLs."""
+
+    number: int
+    """What its answer names."""
+    most: int
+
+
+class Seen(msgspec.Struct, frozen=True, tag="seen"):
+    """What a worker has noticed."""
+
+    number: int
+    looked: Looked
+
+
 class Spread(msgspec.Struct, frozen=True, tag="spread"):
     """A worker has noted purges that the others don't know of yet."""
 
@@ -146,8 +162,10 @@ class Told(msgspec.Struct, frozen=True, tag="told"):
     reading: Reading
 
 
-ToWorker: TypeAlias = Begin | Ask | Drain | Reopen | Reload | PurgeNow | Peek
-FromWorker: TypeAlias = Ready | Failed | Retiring | Told | Reloaded | Purged | Spread | Peeked
+ToWorker: TypeAlias = Begin | Ask | Drain | Reopen | Reload | PurgeNow | Peek | Look
+FromWorker: TypeAlias = (
+    Ready | Failed | Retiring | Told | Reloaded | Purged | Spread | Peeked | Seen
+)
 Message: TypeAlias = ToWorker | FromWorker
 
 

@@ -10,11 +10,13 @@ import asyncio
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from gateway.config.build import Examined, examine
 from gateway.config.rehearsal import identity
+from gateway.control import explained
 from gateway.control.channel import Settings, Variant
 from gateway.control.explain import Explanation, Question, explain
 from gateway.control.process import WorkerProcess
@@ -96,7 +98,7 @@ class Explainer:
 
     async def answer(
         self, asked: Question, settings: Settings, workers: Iterable[WorkerProcess]
-    ) -> dict[str, object]:
+    ) -> dict[str, Any]:
         """Return what ``GET /-/explain`` tells.
 
         Raises BadQuestion for a request that would be refused, whatever the rules say.
@@ -120,6 +122,7 @@ class Explainer:
             )
         return {
             "explanation": explanation.as_json(),
+            "text": explained.text(explanation),
             "workers": sorted(stored, key=lambda each: each.name),
         }
 

@@ -8,6 +8,7 @@ import time
 from asyncio.subprocess import DEVNULL, Process
 from collections.abc import Callable
 from enum import StrEnum
+from typing import cast
 
 from gateway.background import Background
 from gateway.control.channel import (
@@ -16,6 +17,7 @@ from gateway.control.channel import (
     Channel,
     Drain,
     Failed,
+    Look,
     Peek,
     Peeked,
     Purged,
@@ -25,13 +27,16 @@ from gateway.control.channel import (
     Reloaded,
     Reopen,
     Retiring,
+    Seen,
     Settings,
     Spread,
     Told,
+    ToWorker,
     Variant,
 )
 from gateway.control.totals import nothing
 from gateway.counters import Reading
+from gateway.edge.insight import Looked
 from gateway.storage.purges import Purge
 
 _LAST_WORDS = 1.0
@@ -59,10 +64,9 @@ class WorkerProcess:
     ) -> None:
         self.name = name
         self._heard = heard
-        self._purging: dict[int, asyncio.Future[None]] = {}
-        self._purges = 0
-        self._peeking: dict[int, asyncio.Future[list[Variant]]] = {}
-        self._peeks = 0
+        self._asked: dict[int, asyncio.Future[object]] = {}
+        """Questions that it hasn't answered yet, by number."""
+        self._questions = 0
         self.state = State.STARTING
         self.started = time.time()
         self.reading: Reading = nothing()
@@ -178,29 +182,43 @@ class WorkerProcess:
         """
         if self.state is State.ENDED:
             return True
-        self._purges += 1
-        number = self._purges
-        answer = self._purging[number] = asyncio.get_running_loop().create_future()
-        self._channel.send(PurgeNow(number, purges))
-        try:
-            await asyncio.wait([answer], timeout=limit)
-        finally:
-            self._purging.pop(number, None)
+        answer = await self._question(lambda number: PurgeNow(number, purges), limit)
         return answer.done()
 
     async def peek(self, key: bytes, limit: float) -> list[Variant] | None:
         """Return what it has stored under *key*; None when it didn't say in *limit* seconds."""
         if self.state not in {State.ACCEPTING, State.DRAINING}:
             return None
-        self._peeks += 1
-        number = self._peeks
-        answer = self._peeking[number] = asyncio.get_running_loop().create_future()
-        self._channel.send(Peek(number, key))
+        answer = await self._question(lambda number: Peek(number, key), limit)
+        return cast("list[Variant] | None", answer.result()) if answer.done() else None
+
+    async def look(self, most: int, limit: float) -> Looked | None:
+        """Return what it has noticed about its *most* busy URLs; None when it didn't say in time.
+
+        *limit* is in seconds.
+        """
+        if self.state not in {State.ACCEPTING, State.DRAINING}:
+            return None
+        answer = await self._question(lambda number: Look(number, most), limit)
+        return cast("Looked | None", answer.result()) if answer.done() else None
+
+    async def _question(
+        self, make: Callable[[int], ToWorker], limit: float
+    ) -> asyncio.Future[object]:
+        """Send what *make* returns for a number; return its answer, done when one came.
+
+        Nobody waits for longer than *limit* seconds.
+        """
+        self._questions += 1
+        number = self._questions
+        answer: asyncio.Future[object] = asyncio.get_running_loop().create_future()
+        self._asked[number] = answer
+        self._channel.send(make(number))
         try:
             await asyncio.wait([answer], timeout=limit)
         finally:
-            self._peeking.pop(number, None)
-        return answer.result() if answer.done() else None
+            self._asked.pop(number, None)
+        return answer
 
     def drain(self) -> None:
         """Tell it to finish what runs and end."""
@@ -231,11 +249,11 @@ class WorkerProcess:
                 case Reloaded():
                     self._took_rules(None)
                 case Purged(number):
-                    self._purge_done(number)
+                    self._answer_to(number, None)
                 case Peeked(number, variants):
-                    asked = self._peeking.get(number)
-                    if asked is not None and not asked.done():
-                        asked.set_result(variants)
+                    self._answer_to(number, variants)
+                case Seen(number, looked):
+                    self._answer_to(number, looked)
                 case Spread(purges):
                     self._heard(self, purges)
                 case Retiring():
@@ -257,8 +275,8 @@ class WorkerProcess:
         self._answered()
         # Whoever takes its place begins with the rules in force, and knows what was purged.
         self._took_rules(None)
-        for number in tuple(self._purging):
-            self._purge_done(number)
+        for number in tuple(self._asked):
+            self._answer_to(number, None)
         self.settled.set()
         self.vacated.set()
         self.ended.set()
@@ -267,10 +285,10 @@ class WorkerProcess:
         if self._reloaded is not None and not self._reloaded.done():
             self._reloaded.set_result(complaint)
 
-    def _purge_done(self, number: int) -> None:
-        answer = self._purging.get(number)
+    def _answer_to(self, number: int, told: object) -> None:
+        answer = self._asked.get(number)
         if answer is not None and not answer.done():
-            answer.set_result(None)
+            answer.set_result(told)
 
     def _answered(self) -> None:
         if self._answer is not None and not self._answer.done():

@@ -14,7 +14,7 @@ import msgspec
 import watchfiles
 
 from gateway.control.channel import Settings
-from gateway.errors import ConfigurationError
+from gateway.errors import ConfigurationError, UnusableRules
 
 _log = logging.getLogger(__name__)
 
@@ -49,6 +49,8 @@ class RulesFile:
         """Times that a change of the file couldn't be used."""
         self._judge = judge
         self._refused: bytes | None = None
+        self._refused_files: dict[str, bytes] = {}
+        """What those rules refer to, which the ones in force may not."""
         self._said: list[str] = []
         self._saying: list[str] = []
 
@@ -64,19 +66,25 @@ class RulesFile:
         ConfigurationError for what can't be used; the same text is told once.
         """
         text = await asyncio.to_thread(_read, self.in_force.rules)
-        included = await asyncio.to_thread(_read_all, self.in_force.included or {})
-        if text == self.in_force.rules_text and included == (self.in_force.included or {}):
+        mine = self.in_force.included or {}
+        files = await asyncio.to_thread(_read_all, {**self._refused_files, **mine})
+        if text == self.in_force.rules_text and {path: files[path] for path in mine} == mine:
             self.error = None
-            self._refused = None
+            self._forget_refused()
             if not force:
                 return None
-        read = together(text, included)
+        read = together(text, files)
         if read == self._refused and not force:
             return None
         # What is included may be another set of files by now.
         settings = msgspec.structs.replace(self.in_force, rules_text=text, included=None)
         try:
             judged = await asyncio.to_thread(self._judge, settings)
+        except UnusableRules as error:
+            # What they refer to is watched from now on: that is where the mistake may be.
+            self._refused_files = error.files
+            self.refuse(str(error), together(text, {**files, **error.files}))
+            raise
         except ConfigurationError as error:
             self.refuse(str(error), read)
             raise
@@ -94,8 +102,12 @@ class RulesFile:
     def taken(self) -> None:
         """Note that what was read last is in force everywhere."""
         self.error = None
-        self._refused = None
+        self._forget_refused()
         self._tell_difference(self._saying)
+
+    def _forget_refused(self) -> None:
+        self._refused = None
+        self._refused_files = {}
 
     def _tell_difference(self, said: list[str]) -> None:
         """Log which routes have come, gone or changed."""

@@ -9,7 +9,6 @@ port. The first SIGTERM or SIGINT lets running exchanges finish, the second does
 import asyncio
 import contextlib
 import logging
-import os
 import random
 import resource
 import signal
@@ -18,20 +17,23 @@ import time
 from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from gateway.background import Background
 from gateway.control import addresses, totals
 from gateway.control.admin import Admin, Readiness, Stage, WorkerStatus
 from gateway.control.channel import Settings
+from gateway.control.editor import Editor
 from gateway.control.explain import Question
 from gateway.control.explaining import Explainer
+from gateway.control.history import History
 from gateway.control.metrics import Facts
 from gateway.control.process import State, WorkerProcess
 from gateway.control.purging import Receipt, tell
 from gateway.control.rules_file import RulesFile, together
+from gateway.control.token import admin_token
 from gateway.counters import Reading
+from gateway.edge.insight import Looked, merged
 from gateway.errors import ConfigurationError
 from gateway.resilience.backoff import Backoff
 from gateway.storage import quotas
@@ -47,7 +49,6 @@ _ANSWER_LIMIT = 1.0
 _POLL_INTERVAL = 1.0
 """What a killed worker counted since the last poll is lost; never more than this."""
 _RELOAD_LIMIT = 30.0
-_SHORTEST_TOKEN = 16
 _DRAIN_GRACE = 5.0
 """What a worker gets beyond its drain limit before it is killed."""
 
@@ -83,6 +84,8 @@ class Supervisor:
         self._quotas = quotas.new_table()
         """The workers' table of rate limits: it outlives each of them."""
         self._explainer = Explainer()
+        self.history = History()
+        self.editor = Editor(rules, self.reload)
         self._stop = asyncio.Event()
         self._at_once = asyncio.Event()
 
@@ -104,7 +107,7 @@ class Supervisor:
         _raise_descriptor_limit()
         self._rules.begin()
 
-        token = _admin_token()
+        token = admin_token()
         sockets = addresses.listen_shared(
             self.settings.listen, self.settings.workers, flag="--listen"
         )
@@ -149,6 +152,21 @@ class Supervisor:
             rules_current=self._rules.error is None,
             rules_failures=self._rules.failures,
         )
+
+    async def reading(self) -> Reading:
+        """Return fresh counts, summed over all workers, dead ones included."""
+        await self._ask_all()
+        return self._sum()
+
+    async def look(self, most: int) -> Looked:
+        """Return what the workers noticed about their *most* busy URLs."""
+        found = await asyncio.gather(*(each.look(most, _ANSWER_LIMIT) for each in self._present))
+        return merged(each for each in found if each is not None)
+
+    def standing(self) -> tuple[int, int, float, str | None]:
+        """Return workers at work, restarts, when the rules were loaded, and their error."""
+        restarts = sum(place.restarts for place in self._places)
+        return self._accepting(), restarts, self._rules_loaded, self._rules.error
 
     def readiness(self) -> Readiness:
         """Return what `/readyz` tells."""
@@ -202,7 +220,7 @@ class Supervisor:
         self._note(purges)
         return await tell(list(self._present), purges)
 
-    async def explain(self, question: Question) -> dict[str, object]:
+    async def explain(self, question: Question) -> dict[str, Any]:
         """Explain *question* under the rules in force, with what the workers have stored."""
         return await self._explainer.answer(question, self.settings, list(self._present))
 
@@ -322,6 +340,7 @@ class Supervisor:
         while True:
             await asyncio.sleep(_POLL_INTERVAL)
             await self._ask_all()
+            self.history.add(self._sum(), time.time())
 
     async def _end(self) -> None:
         """Drain all workers; those that don't end in time, or at a second signal, are cut."""
@@ -393,29 +412,6 @@ async def _wait(
     for each in waiting:
         each.cancel()
     await asyncio.gather(*waiting, return_exceptions=True)
-
-
-def _admin_token() -> str | None:
-    """Return the token for the admin port; None when there is none.
-
-    From GATEWAY_ADMIN_TOKEN, or the file that GATEWAY_ADMIN_TOKEN_FILE names. Raises
-    ConfigurationError for a file that can't be read and for a token that is easily guessed.
-    """
-    token = os.environ.get("GATEWAY_ADMIN_TOKEN")
-    path = os.environ.get("GATEWAY_ADMIN_TOKEN_FILE")
-    if not token and path:
-        try:
-            token = Path(path).read_text("utf-8").strip()
-        except (OSError, UnicodeDecodeError) as error:
-            raise ConfigurationError(f"GATEWAY_ADMIN_TOKEN_FILE: {path} can't be read") from error
-    if not token:
-        return None
-    if len(token) < _SHORTEST_TOKEN:
-        raise ConfigurationError(
-            f"the admin token has fewer than {_SHORTEST_TOKEN} characters; make one with"
-            " `openssl rand -hex 24`"
-        )
-    return token
 
 
 def _raise_descriptor_limit() -> None:

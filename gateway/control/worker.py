@@ -25,6 +25,7 @@ from gateway.control.channel import (
     Channel,
     Drain,
     Failed,
+    Look,
     Message,
     Peek,
     Peeked,
@@ -35,12 +36,14 @@ from gateway.control.channel import (
     Reloaded,
     Reopen,
     Retiring,
+    Seen,
     Settings,
     Spread,
     Told,
     Variant,
 )
 from gateway.counters import Counters, Reading
+from gateway.edge.insight import Looked
 from gateway.errors import ConfigurationError
 from gateway.storage.purges import Purge
 
@@ -61,6 +64,9 @@ class DataPlane(Protocol):
 
     def stored(self, key: bytes) -> list[Variant]:
         """Return what is stored under the cache key *key*, newest first."""
+
+    def looked(self, most: int) -> Looked:
+        """Return what was noticed about the *most* busy URLs."""
 
     def remember(self, purged: list[tuple[Purge, float]]) -> None:
         """Note what was purged before we began, and when (epoch seconds)."""
@@ -189,6 +195,8 @@ class _Serving:
                     self._channel.send(Purged(number))
             case Peek(number, key):
                 self._channel.send(Peeked(number, self._plane.stored(key)))
+            case Look(number, most):
+                self._channel.send(Seen(number, self._plane.looked(most)))
             case Reopen():
                 if self._access_log is not None:
                     self._access_log.reopen()

@@ -10,8 +10,10 @@ from gateway.config.build import load
 from gateway.control import worker
 from gateway.control.access_log import AccessLogFile
 from gateway.control.channel import Settings, Variant
+from gateway.control.token import admin_token
 from gateway.counters import Counters
 from gateway.edge.gateway import Gateway
+from gateway.edge.live_explain import LiveExplainer
 from gateway.edge.snapshot import Snapshot
 from gateway.policy.age import current_age
 from gateway.policy.stored import StoredResponse
@@ -73,6 +75,10 @@ def _snapshot(settings: Settings) -> Snapshot:
 def build(settings: Settings, counters: Counters, access_log: AccessLogFile | None) -> Plane:
     """Return the gateway that the rules describe; raises ConfigurationError."""
     plane = Plane(_snapshot(settings), counters, access_log)
+    token = admin_token()
+    plane.site.explainer = LiveExplainer(
+        None if token is None else token.encode("utf-8", "surrogateescape"), plane.site.clock
+    )
     gc.collect()
     gc.freeze()
     gc.set_threshold(*_COLLECTED_AFTER)

@@ -7,6 +7,7 @@ from gateway.edge import forwarding
 from gateway.edge.account import account
 from gateway.edge.asked import Asking
 from gateway.edge.deliver import Reply, compose
+from gateway.edge.live_explain import explanation
 from gateway.edge.site import Site
 from gateway.errors import ExchangeFailed, GatewayError
 from gateway.origin.upload import Upload
@@ -33,6 +34,9 @@ class Client(Protocol):
     has_room: bool
     """Whether more should be written; `Exchange.room` is called when there is again."""
 
+    def reply(self, *, persistent: bool) -> Reply:
+        """Return what the answer is given to, in this client's framing."""
+
     def write(self, data: Piece) -> None:
         """Send *data*."""
 
@@ -55,18 +59,24 @@ class Client(Protocol):
 class Answer:
     """One request of one client, and what is sent for it."""
 
-    __slots__ = ("_asked", "_client", "_collapsed", "_over", "_site", "_upload", "_why",
-                 "endless", "error", "head", "reply", "route", "started",
-                 "word")  # fmt: skip
+    __slots__ = ("_client", "_collapsed", "_over", "_site", "_upload", "_why",
+                 "asked", "endless", "error", "explains", "head", "origin_answer", "origin_bytes",
+                 "reply", "route", "started", "word")  # fmt: skip
 
     # Set by `Exchange.__init__`, in one go: three initialisers cost a microsecond more.
     _site: Site
     _client: Client
-    _asked: Asking
     _why: Forwarded | None
     _collapsed: bool
     _over: bool
     _upload: Upload | None
+    asked: Asking
+    origin_answer: ResponseHead | None
+    """What the origin said, for the log; None where it wasn't asked."""
+    origin_bytes: int
+    """Of the origin's body, for the log."""
+    explains: bool
+    """Whether the client may know why the answer is what it is, and wants to."""
     head: RequestHead
     endless: bool
     """Whether the answer is a stream of events: then a client that closes has left."""
@@ -118,8 +128,10 @@ class Answer:
         cache_status: bytes,
     ) -> None:
         head = compose(status, reason, lines, self.word, cache_status, self._site.clock())
-        if self._asked.quota:
-            head += self._asked.quota
+        if self.asked.quota:
+            head += self.asked.quota
+        if self.explains:
+            head += explanation(self.head, self.asked, self.origin_answer, cache_status)
         if self._upload is not None and not self._upload.ended:
             # What is left of the body won't be read as a request.
             self.reply.persistent = False

@@ -9,10 +9,11 @@ from gateway.edge.site import Site, needs_identity
 from gateway.policy import key as keys
 from gateway.policy import reuse
 from gateway.policy.rate import By
-from gateway.policy.reuse import Forwarded
+from gateway.policy.reuse import Forwarded, Verdict
 from gateway.policy.rules import CacheRules, Scope
 from gateway.routing.identity import ANONYMOUS, partition
 from gateway.routing.route import Route
+from gateway.storage.interface import Shelf
 from gateway.storage.purges import Kind, Mode, Purge
 from gateway.wire.framing import EMPTY, Framing
 from gateway.wire.message import RequestHead, Target
@@ -49,16 +50,11 @@ def ask(site: Site, head: RequestHead, address: bytes, body: Framing) -> Asking:
         return Bypassing(route, Forwarded.BYPASS, quota)
     if rules.key_headers or rules.key_cookies:
         mine = keys.narrowed(mine, head.fields, rules)
+    mine = _by_scheme(mine, head)
     if route.divides_key:
         mine = _divided(mine, route)
     key = keys.cache_key(mine, head.host, head.target, rules.query)
-    shelf = site.memory.peek(key)
-    if shelf is not None and (
-        shelf.checked != site.purges.serial or shelf.variants[0].rules is not rules
-    ):
-        # Something was purged, or the rules were reloaded since.
-        shelf = shelving.judge_anew(site, shelf, rules)
-    verdict = reuse.decide(() if shelf is None else shelf.variants, head, rules, now)
+    shelf, verdict = find(site, key, rules, head, now)
     by_cookie = (
         needs_identity(rules.scope)
         or bool(rules.key_cookies)
@@ -70,6 +66,19 @@ def ask(site: Site, head: RequestHead, address: bytes, body: Framing) -> Asking:
 
 
 _BY_COOKIE = frozenset({By.USER, By.ORG})
+
+
+def find(
+    site: Site, key: bytes, rules: CacheRules, head: RequestHead, now: float
+) -> tuple[Shelf | None, Verdict]:
+    """Return what lies under *key* and what to do about *head*, which asks for it."""
+    shelf = site.memory.peek(key)
+    if shelf is None:
+        return None, reuse.decide((), head, rules, now)
+    if shelf.checked != site.purges.serial or shelf.variants[0].rules is not rules:
+        # Something was purged, or the rules were reloaded since.
+        shelf = shelving.judge_anew(site, shelf, rules)
+    return shelf, reuse.decide(() if shelf is None else shelf.variants, head, rules, now)
 
 
 def _treated(
@@ -118,6 +127,15 @@ def _partition(
     return partition(rules.scope, identity), identity.expires
 
 
+def _by_scheme(mine: bytes, head: RequestHead) -> bytes:
+    """Return the partition *mine* for the scheme of *head*; injective, as `narrowed`.
+
+    An origin that is told by X-Forwarded-Proto answers plain http with a redirect to https,
+    and whoever came by https must not be sent round in circles.
+    """
+    return b"\t" + mine if head.secure else mine
+
+
 def _divided(mine: bytes, route: Route) -> bytes:
     """Return the partition *mine* for what *route* alone stores; injective, as `narrowed`."""
     name = route.name.encode("utf-8")
@@ -136,7 +154,7 @@ def key_of(site: Site, head: RequestHead, target: Target) -> bytes | None:
     mine, _ = _partition(site, head, route.cache, site.clock())
     if mine is None:
         return None
-    mine = keys.narrowed(mine, head.fields, route.cache)
+    mine = _by_scheme(keys.narrowed(mine, head.fields, route.cache), head)
     if route.divides_key:
         mine = _divided(mine, route)
     return keys.cache_key(mine, head.host, target, route.cache.query)

@@ -11,9 +11,11 @@ from enum import Enum
 from http import HTTPStatus
 from typing import cast
 
+from gateway.edge.deliver import Reply
 from gateway.edge.exchange import Exchange
 from gateway.edge.fast_lane import FastLane
 from gateway.edge.flight import Flight
+from gateway.edge.limits import Pace, TooManyConnections, takes
 from gateway.edge.refreshing import Refreshes
 from gateway.edge.request_body import RequestBody
 from gateway.edge.site import Site
@@ -49,20 +51,25 @@ EXCHANGING = State.EXCHANGING
 FULL = State.FULL
 CLOSED = State.CLOSED
 NEVER = float("inf")
+REFUSED = b"refused"
+"""The seat of a connection that was one too many; no address reads like that."""
 
 
 class ClientLife(asyncio.Protocol):
     """The states of a connection that a client opened, and what takes it from one to the next."""
 
-    __slots__ = ("_active", "_advancing", "_body", "_buffer", "_exchange",
-                 "_flight", "_heads", "_lane", "_lingered", "_passes", "_paused_reading",
-                 "_refreshes", "_side_by_side",
-                 "_site", "_stamp", "_state", "_transport", "_tunnel", "_upload_held", "address",
+    __slots__ = ("_active", "_advancing", "_body", "_buffer", "_exchange", "_flight", "_heads",
+                 "_lane", "_lingered", "_pace", "_passes", "_paused_reading", "_peer",
+                 "_refreshes", "_seat", "_secure", "_side_by_side", "_site", "_stamp", "_state",
+                 "_transport", "_trusted", "_tunnel", "_unsent", "_upload_held", "address",
                  "deadline", "half_closed", "has_room", "watched_in")  # fmt: skip
 
     _transport: asyncio.Transport
 
-    def __init__(self, site: Site, refreshes: Refreshes, lane: FastLane) -> None:
+    def __init__(
+        self, site: Site, refreshes: Refreshes, lane: FastLane, address: bytes = b""
+    ) -> None:
+        """*address* is what a proxy announced; empty goes by the socket."""
         self._site = site
         self._refreshes = refreshes
         self._side_by_side = refreshes.fetches.side_by_side
@@ -80,12 +87,23 @@ class ClientLife(asyncio.Protocol):
         self._upload_held = False
         self._paused_reading = False
         self._lingered = 0
+        self._pace: Pace | None = None
+        """Of the body that arrives, or arrived last."""
+        self._unsent = 0
+        """Bytes that waited for the client when its deadline was set; 0 when none was for that."""
+        self._seat: bytes | None = None
+        """By what this connection leaves the crowd; `REFUSED` when it never was in it."""
         self._active: bool | None = None
         """Whether a request came since the deadline was set; None before the first."""
         self._advancing = False
+        self._secure = False
+        self._trusted = False
+        """Whether what its requests say about where they come from counts."""
+        self._peer = b""
+        """The address of whoever is connected, while `address` is that of who asks."""
         self.half_closed = False
         self.has_room = True
-        self.address = b""
+        self.address = address
         self.deadline = NEVER
         self.watched_in = 0
 
@@ -106,13 +124,33 @@ class ClientLife(asyncio.Protocol):
         transport = self._transport
         transport.set_write_buffer_limits(high=_ROOM_BYTES)
         peer = transport.get_extra_info("peername")
-        self.address = str(peer[0]).encode() if isinstance(peer, tuple) else b"unknown"
+        if not self.address:
+            # Else a proxy in front of us has announced whose connection this is.
+            self.address = str(peer[0]).encode() if isinstance(peer, tuple) else b"unknown"
         site = self._site
+        self._peer = self.address
+        self._secure = transport.get_extra_info("ssl_object") is not None
+        self._trusted = site.trusted.trusts(self.address)
+        if self._secure or self._trusted:
+            # Who asks, and how, isn't told by the bytes of a head alone.
+            self._heads = site.no_heads
+            self._passes = {}
         site.connections.add(self)
         site.counters.connections_open += 1
         site.counters.connections_accepted += 1
         self._state = IDLE
-        site.watch.set(self, site.monotonic() + site.snapshot.limits.idle_timeout)
+        limits = site.snapshot.limits
+        try:
+            self._seat = site.crowd.enter(self.address, limits, trusted=self._trusted)
+        except TooManyConnections as refused:
+            self._seat = REFUSED
+            site.crowd.lingering += 1
+            if site.crowd.may_linger:
+                self._refuse(refused)
+            else:
+                self._transport.abort()
+            return
+        site.watch.set(self, site.monotonic() + limits.idle_timeout)
 
     def eof_received(self) -> bool:
         """Let a half-closed client have its answer (called by the event loop)."""
@@ -136,6 +174,10 @@ class ClientLife(asyncio.Protocol):
         site.watch.discard(self)
         site.left(self)
         site.counters.connections_open -= 1
+        if self._seat is REFUSED:
+            site.crowd.lingering -= 1
+        else:
+            site.crowd.leave(self._seat)
         exchange, self._exchange = self._exchange, None
         self._body = None
         self._tunnel = None
@@ -150,11 +192,13 @@ class ClientLife(asyncio.Protocol):
         site = self._site
         if self._state is IDLE:
             self._state = FULL
+        self._unsent = self._transport.get_write_buffer_size()
         site.watch.set(self, site.monotonic() + site.snapshot.limits.send_timeout)
 
     def resume_writing(self) -> None:
         """Go on (called by the event loop)."""
         self.has_room = True
+        self._unsent = 0
         if self._state is FULL:
             self._become_idle()
         elif self._exchange is not None:
@@ -172,9 +216,10 @@ class ClientLife(asyncio.Protocol):
                 if self._active:
                     # Answers from the fast lane don't touch the deadline, only this mark.
                     self._active = False
+                    self._unsent = 0
                     site.watch.set(self, now + limits.idle_timeout)
-                else:
-                    self._transport.close()
+                elif not self._is_being_read(now):
+                    self._end_unread()
             case State.RECEIVING:
                 self._refuse(MalformedRequest("the head took too long", HTTPStatus.REQUEST_TIMEOUT))
             case State.EXCHANGING if self.has_room and self._body is not None:
@@ -185,10 +230,34 @@ class ClientLife(asyncio.Protocol):
                     self._transport.abort()
             case State.EXCHANGING if self.has_room:
                 site.watch.set(self, now + limits.send_timeout)
+            case State.FULL | State.LINGERING | State.EXCHANGING if self._is_being_read(now):
+                pass
             case _:
                 self._transport.abort()
 
+    def _is_being_read(self, now: float) -> bool:
+        """Return whether the client takes what waits for it fast enough; then it gets more time."""
+        site = self._site
+        limits = site.snapshot.limits
+        unsent = self._transport.get_write_buffer_size()
+        before, self._unsent = self._unsent, unsent
+        if not unsent or (before and not takes(unsent, before, limits, limits.send_timeout)):
+            return False
+        site.watch.set(self, now + limits.send_timeout)
+        return True
+
+    def _end_unread(self) -> None:
+        """Close; at once when something waits that nobody takes, or it would wait for ever."""
+        if self._transport.get_write_buffer_size():
+            self._transport.abort()
+        else:
+            self._transport.close()
+
     # What an exchange does.
+
+    def reply(self, *, persistent: bool) -> Reply:
+        """Return what an answer is given to."""
+        return Reply(self, persistent=persistent)
 
     def write(self, data: Piece) -> None:
         """Send *data*; look at `has_room` before sending much."""
@@ -274,15 +343,19 @@ class ClientLife(asyncio.Protocol):
         """Read no more of the body for now: the origin is slower than the client."""
         self._upload_held = True
         self.deadline = NEVER
+        if self._pace is not None:
+            self._pace.hold(self._site.monotonic())
         self._pause_reading()
 
     def resume_upload(self) -> None:
         """Read on."""
         if self._upload_held:
             self._upload_held = False
-            if self._state is EXCHANGING:
+            if self._state is EXCHANGING and self._pace is not None:
                 site = self._site
-                site.watch.set(self, site.monotonic() + site.snapshot.limits.send_timeout)
+                now = site.monotonic()
+                self._pace.release(now)
+                site.watch.set(self, self._pace.deadline(site.snapshot.limits, now))
             self._resume_reading()
 
     def _pause_reading(self) -> None:

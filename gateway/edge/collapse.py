@@ -89,7 +89,8 @@ class Fetch:
         self._request_time = site.clock()
         self._repeating = False
         self._readers: list[Reader] = []
-        self._bytes = 0
+        self.received = 0
+        """How much of the body has come."""
         self._dropped = 0
         """Pieces already taken by every reader and forgotten; only when nothing is stored."""
         self._paused = False
@@ -110,7 +111,7 @@ class Fetch:
         self.trailers: Fields = NONE
 
     def start(self, client: bytes) -> None:
-        """Send the request, on behalf of whoever is connected from the address *client*."""
+        """Send the request, on behalf of the client at the address *client*."""
         self._client = client
         pool = self._site.pools[self._route.origin]
         fields = self._fields
@@ -119,10 +120,9 @@ class Fetch:
         head = forwarding.request_head(
             self._request, self._route, fields, pool.authority(self._request.host), EMPTY
         )
-        host = self._request.host
         forwarded = pool.request(
             self._request.method,
-            head + forwarding.of_client(client, host),
+            head + forwarding.of_client(client, self._request),
             None,
             self,
             timeouts=treatment.timeouts(self._route, pool.settings.timeouts),
@@ -259,7 +259,7 @@ class Fetch:
         if self.response is None:
             return
         self.pieces.append(data)
-        self._bytes += len(data)
+        self.received += len(data)
         if self._keeping is not None and not self._keeping.add(data):
             # It never said how long it is. From here on it passes through.
             self._keeping = None
@@ -322,9 +322,9 @@ class Fetch:
             return
         slowest = min(reader.position for reader in self._readers)
         while self._dropped < slowest:
-            self._bytes -= len(self.pieces.popleft())
+            self.received -= len(self.pieces.popleft())
             self._dropped += 1
-        full = self._bytes > WINDOW_BYTES
+        full = self.received > WINDOW_BYTES
         if full != self._paused and self._forwarded is not None:
             self._paused = full
             if full:

@@ -6,14 +6,16 @@ follows it waits in a bounded buffer, and beyond that in the client.
 
 from http import HTTPStatus
 
-from gateway.edge import asking, refusal
+from gateway.edge import asking, live_explain, refusal
 from gateway.edge.asked import Cacheable
 from gateway.edge.client_life import EXCHANGING, IDLE, NEVER, ClientLife, State
 from gateway.edge.exchange import Exchange
 from gateway.edge.flight import Flight
+from gateway.edge.limits import Pace, TooManyRequests, check_requests
 from gateway.edge.passes import RepeatedPass
 from gateway.edge.request_body import RequestBody
-from gateway.errors import MalformedRequest, RequestRefused
+from gateway.edge.trusted import says_https
+from gateway.errors import BodyTooLarge, MalformedRequest, RequestRefused
 from gateway.origin.upload import Upload
 from gateway.policy.reuse import Deliver
 from gateway.wire import framing
@@ -126,6 +128,8 @@ class ClientConnection(ClientLife):
         site.counters.received_bytes += len(raw)
         refusal.check_size(raw, limits)
         head = parse_request_head(raw, limits.field_count)
+        if self._secure or self._trusted:
+            self._locate(head)
         body = framing.of_request(head.fields, head.minor)
         has_body = body is not framing.EMPTY and body != framing.EMPTY
         expectation = head.fields.index().get(b"expect")
@@ -133,42 +137,65 @@ class ClientConnection(ClientLife):
             raise MalformedRequest(
                 "only 100-continue can be expected", HTTPStatus.EXPECTATION_FAILED
             )
+        explains = live_explain.ASKS in head.fields.index() and site.explainer.wanted(head)
         asked = asking.ask(site, head, self.address, body)
+        if head.secure:
+            asked.quota = site.hsts + asked.quota
         persistent = self._persists(head)
-        if isinstance(asked, Cacheable) and isinstance(asked.verdict, Deliver):
+        if not explains and isinstance(asked, Cacheable) and isinstance(asked.verdict, Deliver):
             if asked.route.cache.early_refresh:
                 self._refreshes.draw(asked, asked.verdict, head, self.address)
             if self._lane.deliver(self, raw, head, asked, asked.verdict, persistent=persistent):
                 return
+        check_requests(site.counters.exchanges_running, limits)
+        limit = limits.body_bytes if asked.route.body_limit is None else asked.route.body_limit
+        if isinstance(body, framing.Sized) and body.length > limit:
+            raise BodyTooLarge(limit)
         self._state = EXCHANGING
         self.deadline = NEVER
         exchange = Exchange(site, self._refreshes, self, head, asked, persistent=persistent)
+        exchange.explains = explains
         self._exchange = exchange
         if not has_body:
             exchange.start(raw, None)
             return
         upload = Upload(body, self)
-        self._body = RequestBody(body, upload, asked.route.body_limit)
-        site.watch.set(self, site.monotonic() + limits.send_timeout)
+        self._body = RequestBody(body, upload, limit)
+        now = site.monotonic()
+        self._pace = Pace(now)
+        site.watch.set(self, self._pace.deadline(limits, now))
         exchange.start(raw, upload)
         if self._buffer and self._body is not None:
             rest, self._buffer = self._buffer, b""
             self._feed_body(self._body, rest)
 
+    def _locate(self, head: RequestHead) -> None:
+        """Find out who asks, and whether by https."""
+        head.secure = self._secure
+        if self._trusted:
+            head.secure = head.secure or says_https(head.fields)
+            self.address = self._site.trusted.client(self._peer, head.fields)
+
     def _pass_again(self, passed: RepeatedPass) -> None:
         """Forward a head that was forwarded just now."""
+        site = self._site
+        try:
+            check_requests(site.counters.exchanges_running, site.snapshot.limits)
+        except TooManyRequests as refused:
+            self._refuse(refused)
+            return
         self._state = EXCHANGING
         self._active = True
         self.deadline = NEVER
         # The log wants to know more than a flight does.
         if not self._lane.logging:
-            now = self._site.monotonic()
+            now = site.monotonic()
             connection = passed.pool.lend(now, passed.asked_for)
             if connection is not None:
                 passed.forward_for(self.address)
                 flight = self._flight
                 if flight is None:
-                    flight = self._flight = Flight(self._site, self)
+                    flight = self._flight = Flight(site, self)
                 flight.begin(passed, connection, now)
                 return
         self.exchange_for(passed).start_again(passed)
@@ -213,7 +240,9 @@ class ClientConnection(ClientLife):
     def _feed_body(self, body: RequestBody, data: bytes) -> None:
         site = self._site
         site.counters.received_bytes += len(data)
-        self.deadline = site.monotonic() + site.snapshot.limits.send_timeout
+        if self._pace is not None and not self._upload_held:
+            limits = site.snapshot.limits
+            self.deadline = self._pace.deadline(limits, site.monotonic(), len(data))
         try:
             body.feed(data)
         except RequestRefused as refused:

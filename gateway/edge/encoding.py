@@ -157,6 +157,11 @@ class Encoding:
 
     # Towards its readers, as `Fetch` does it.
 
+    @property
+    def received(self) -> int:
+        """How much of the origin's body has come."""
+        return self._fetch.received
+
     def join(self, reader: "Reader") -> None:
         """Let *reader* have what comes."""
         self._readers.append(reader)

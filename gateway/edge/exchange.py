@@ -13,7 +13,6 @@ from gateway.edge import compress, forwarding, shelving
 from gateway.edge.answer import Client
 from gateway.edge.asked import Asking, Bypassing, Cacheable, Settled
 from gateway.edge.collapse import Fetch
-from gateway.edge.deliver import Reply
 from gateway.edge.encoding import Encoding
 from gateway.edge.refreshing import Refreshes
 from gateway.edge.relay import Relay
@@ -54,7 +53,7 @@ class Exchange(Relay):
     ) -> None:
         self._site = site
         self._client = client
-        self._asked = asked
+        self.asked = asked
         self._why = None
         self._collapsed = False
         self._over = False
@@ -62,10 +61,13 @@ class Exchange(Relay):
         self.head = head
         self.endless = False
         self.route = asked.route
-        self.reply = Reply(client, persistent=persistent)
+        self.reply = client.reply(persistent=persistent)
         self.started = site.monotonic()
         self.word = Word.BYPASS
         self.error = ""
+        self.origin_answer = None
+        self.origin_bytes = 0
+        self.explains = False
         self._fetches = refreshes.fetches
         self._tunnel = False
         self._forwarded = None
@@ -87,7 +89,7 @@ class Exchange(Relay):
 
         *upload* is its body, None when there is none.
         """
-        asked = self._asked
+        asked = self.asked
         self._upload = upload
         if isinstance(asked, Bypassing):
             self._why = asked.why
@@ -160,7 +162,7 @@ class Exchange(Relay):
         fetch = self._fetch
         if not isinstance(fetch, Fetch) or fetch.response is not None or self.reply.started:
             return
-        asked = self._asked
+        asked = self.asked
         assert isinstance(asked, Cacheable)
         # The fetch goes on without us: what it brings is for the next.
         if self._deliver_instead(None):
@@ -171,7 +173,7 @@ class Exchange(Relay):
 
         *status* is what the origin answered, None when it gave no answer.
         """
-        asked = self._asked
+        asked = self.asked
         if not isinstance(asked, Cacheable) or not isinstance(asked.verdict, Validate):
             return False
         stored = asked.verdict.stored
@@ -190,7 +192,7 @@ class Exchange(Relay):
         """Answer with a stored response; *answered* is the origin's status, None for none."""
         self._leave()
         self.word = word
-        asked = self._asked
+        asked = self.asked
         shelf = asked.shelf if isinstance(asked, Cacheable) else None
         if shelf is not None:
             shelf.visited = True
@@ -293,7 +295,8 @@ class Exchange(Relay):
         response = fetch.response
         assert response is not None
         assert fetch.body is not None
-        stale = isinstance(self._asked, Cacheable) and isinstance(self._asked.verdict, Validate)
+        self.origin_answer = response
+        stale = isinstance(self.asked, Cacheable) and isinstance(self.asked.verdict, Validate)
         rules = self.route.cache
         preview = fetch.preview()
         length = fetch.body.length if isinstance(fetch.body, Sized) else None
@@ -333,7 +336,9 @@ class Exchange(Relay):
         elif self.route.compression is not None:
             fields = compress.varied(fields, response, self.route.compression)
         self._start_reply(response, fields, body, preview)
-        self.pump()
+        if not fetch.whole:
+            # What came in one go leaves in one go: its body is handed over next.
+            self.pump()
 
     def _waits_for_whole(self, fetch: Fetch, response: ResponseHead) -> bool:
         """Return whether to answer once the body is there, because it is now or must be.
@@ -349,7 +354,7 @@ class Exchange(Relay):
         """Read along with what *fetch* brings, as *coding*, from now on."""
         encoding = fetch.encodings.get(coding)
         if encoding is None:
-            asked = self._asked
+            asked = self.asked
             assert isinstance(asked, Cacheable)
             encoding = Encoding(self._site, fetch, asked.key, self.route, self.head, coding)
             fetch.encodings[coding] = encoding
@@ -363,7 +368,7 @@ class Exchange(Relay):
 
     def fetch_released(self) -> None:
         """Ask again: what the fetch brought is for somebody else."""
-        asked = self._asked
+        asked = self.asked
         assert isinstance(asked, Cacheable)
         assert self._why is not None
         self._fetch = None
@@ -401,6 +406,8 @@ class Exchange(Relay):
             return
         if not self.reply.started:
             if fetch.stored is not None:
+                self.origin_answer = fetch.response
+                self.origin_bytes = fetch.received
                 self._deliver(fetch.stored, self.word, fetch.response.status)
             elif isinstance(fetch, Fetch) and fetch.preview() is None:
                 # It became too large to be stored: the client gets all of it after all.
@@ -417,6 +424,7 @@ class Exchange(Relay):
         if self.position != position:
             fetch.taken()
         if fetch.ended and fetch.take(self.position) is None:
+            self.origin_bytes = fetch.received
             self._end_reply(fetch.trailers)
             self._leave()
             self._finish()

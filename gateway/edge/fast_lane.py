@@ -10,6 +10,8 @@ from typing import Protocol
 from gateway.edge.asked import Cacheable, Settled
 from gateway.edge.deliver import encode_lines
 from gateway.edge.heads import COPIED_BODY_BYTES, LoggedRequest, RepeatedHead, without_cookie
+from gateway.edge.interfaces import NOTHING
+from gateway.edge.logged import context
 from gateway.edge.select import asked_fields, select, wants_range
 from gateway.edge.site import Site
 from gateway.policy import outcome, preconditions
@@ -134,8 +136,8 @@ class FastLane:
         if not by_cookie and stored.nominated:
             by_cookie = any(name == b"cookie" for name, _ in stored.nominated)
         key = raw if by_cookie else without_cookie(raw)
-        # Where the client's address decides, the head alone doesn't.
-        wanted = not route.access and site.heads.wants(key)
+        # Where the client's address or scheme decides, the head alone doesn't.
+        wanted = not route.access and not head.secure and site.heads.wants(key)
         if wanted or self.logging:
             logged: LoggedRequest = (
                 head.method,
@@ -145,6 +147,7 @@ class FastLane:
                 route.origin,
                 index.get(b"user-agent") or b"",
                 index.get(b"referer") or b"",
+                context(site, head, asked) if self.logging else NOTHING,
             )
             until = min(verdict.until, asked.until)
             if route.cache.early_refresh:
@@ -171,6 +174,7 @@ class FastLane:
             client.write(answer + body)
         else:
             client.write_pieces([answer, body])
+        site.insight.hits(stored, 1, len(body))
         counters = site.counters
         counters.requests[labels] += 1
         counters.body_bytes[labels] += len(body)
@@ -201,7 +205,7 @@ class FastLane:
         """Write the access log's line for a hit."""
         log = self._site.access_log
         assert log is not None
-        method, target, host, status, origin, agent, referer = entry.log
+        method, target, host, status, origin, agent, referer, told = entry.log
         log.write(
             (
                 self._site.clock(),
@@ -219,5 +223,6 @@ class FastLane:
                 "",
                 agent,
                 referer,
+                told,
             )
         )

@@ -65,12 +65,44 @@ PSEUDONYM = b"gateway"
 """Our name in Via, and the cache's in Cache-Status."""
 
 
+UNKEYED = frozenset(
+    {
+        b"front-end-https",
+        b"x-backend-host",
+        b"x-forwarded-path",
+        b"x-forwarded-prefix",
+        b"x-forwarded-scheme",
+        b"x-forwarded-ssl",
+        b"x-forwarded-uri",
+        b"x-host",
+        b"x-http-destinationurl",
+        b"x-http-host-override",
+        b"x-http-method",
+        b"x-http-method-override",
+        b"x-method-override",
+        b"x-original-host",
+        b"x-original-uri",
+        b"x-original-url",
+        b"x-override-url",
+        b"x-proxy-url",
+        b"x-rewrite-url",
+        b"x-scheme",
+        b"x-url-scheme",
+    }
+)
+"""Fields by which frameworks let a client say that it asked for something else. Whoever can
+send one could have another answer stored under a URL than the one that belongs there, so what
+may be stored is asked for without them, unless the rules make one part of the key."""
+
 _CONDITIONS = frozenset({b"if-none-match", b"if-modified-since", b"range", b"if-range"})
 """What is for us to see to once the whole is stored."""
 
 
 def for_cacheable(fields: Fields, rules: CacheRules) -> Fields:
     """Return what of a client's *fields* goes to the origin when its answer may be stored."""
+    index = fields.index()
+    if not UNKEYED.isdisjoint(index):
+        fields = fields.without(UNKEYED - frozenset(rules.key_headers))
     if rules.scope is not Scope.PUBLIC:
         return fields
     # What everybody shares must not have been made for somebody.
@@ -184,12 +216,14 @@ def _target(request: RequestHead, route: Route) -> Target:
     return route.rewrite.target(route.paths, request.target)
 
 
-def of_client(address: bytes, host: bytes) -> bytes:
-    """Return what a head for the origin ends with: who is connected to us, and by what name."""
+def of_client(address: bytes, request: RequestHead) -> bytes:
+    """Return what a head for the origin ends with: who asks, how, and by what name."""
+    host = request.host
+    scheme = b"https" if request.secure else b"http"
     return (
-        b"X-Forwarded-For: %b\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Host: %b\r\n"
-        b'Forwarded: for=%b;host="%b";proto=http\r\n\r\n'
-        % (address, host, b'"[%b]"' % address if b":" in address else address, host)
+        b"X-Forwarded-For: %b\r\nX-Forwarded-Proto: %b\r\nX-Forwarded-Host: %b\r\n"
+        b'Forwarded: for=%b;host="%b";proto=%b\r\n\r\n'
+        % (address, scheme, host, b'"[%b]"' % address if b":" in address else address, host, scheme)
     )
 
 

@@ -10,21 +10,22 @@ from gateway.clock import RESOLUTION
 from gateway.counters import Counters, Reading
 from gateway.edge.collapse import Fetches
 from gateway.edge.connection import ClientConnection
+from gateway.edge.doorway import Door, Negotiated, bind, open_door
 from gateway.edge.fast_lane import FastLane
+from gateway.edge.h2 import Http2Connection
+from gateway.edge.insight import Looked
 from gateway.edge.interfaces import AccessLog
 from gateway.edge.refreshing import Refreshes
 from gateway.edge.site import Site
 from gateway.edge.snapshot import Snapshot
+from gateway.edge.tls import Certificates
 from gateway.storage.purges import Purge
-
-BACKLOG = 4096
-"""Connections that may wait to be accepted; the kernel's own limit may be lower."""
 
 _TURNS = 3
 
 
 class Gateway:
-    """Serves one listening socket by the rules of a snapshot."""
+    """Serves one listening socket, and one with TLS, by the rules of a snapshot."""
 
     def __init__(
         self,
@@ -37,26 +38,48 @@ class Gateway:
         self.site = Site(snapshot, counters, access_log, clock=clock)
         self._refreshes = Refreshes(self.site, Fetches(self.site))
         self._lane = FastLane(self.site)
-        self._server: asyncio.Server | None = None
+        self._doors: list[Door] = []
+        self._certificates: Certificates | None = None
+        self.secure_address: tuple[str, int] | None = None
+        """Where https is spoken; None for nowhere."""
         self._timers: list[asyncio.TimerHandle] = []
 
     async def start(self, listening: socket.socket) -> None:
         """Accept connections on *listening*, which is bound already."""
-        loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(
-            lambda: ClientConnection(self.site, self._refreshes, self._lane),
-            sock=listening,
-            backlog=BACKLOG,
-        )
+        site = self.site
+        tls = site.snapshot.listening.tls
+        if tls is not None:
+            certificates = self._certificates = Certificates(tls)
+            secure = bind(tls.host, tls.port)
+            self.secure_address = secure.getsockname()[:2]
+            self._doors.append(
+                await open_door(site, secure, self._secure_connection, certificates.context)
+            )
+        self._doors.append(await open_door(site, listening, self._connection, None))
         self._tick()
         self._sweep()
+
+    def _connection(self, address: bytes) -> asyncio.Protocol:
+        return ClientConnection(self.site, self._refreshes, self._lane, address)
+
+    def _secure_connection(self, address: bytes) -> asyncio.Protocol:
+        return Negotiated(
+            lambda: self._connection(address),
+            lambda: Http2Connection(self.site, self._refreshes, address),
+        )
 
     def _tick(self) -> None:
         """Begin a new second."""
         self.site.tick()
+        self.refresh_certificates()
         now = self.site.clock()
         loop = asyncio.get_running_loop()
         self._timers[:1] = [loop.call_later(1.0 - now % 1.0 + 0.001, self._tick)]
+
+    def refresh_certificates(self) -> None:
+        """Take certificates that changed on disk into force."""
+        if self._certificates is not None:
+            self._certificates.refresh()
 
     def _sweep(self) -> None:
         """Look for deadlines that passed."""
@@ -65,7 +88,13 @@ class Gateway:
         self._timers[1:] = [loop.call_later(RESOLUTION, self._sweep)]
 
     def adopt(self, snapshot: Snapshot) -> None:
-        """Go by *snapshot* from now on; what is being answered ends as it began."""
+        """Go by *snapshot* from now on; what is being answered ends as it began.
+
+        Raises ConfigurationError when its certificates can't be used; then nothing changes.
+        """
+        tls = snapshot.listening.tls
+        if self._certificates is not None and tls is not None:
+            self._certificates.adopt(tls)
         self.site.adopt(snapshot)
         self._refreshes.fetches.side_by_side.clear()
 
@@ -99,8 +128,8 @@ class Gateway:
         # of the loop takes all of it in, first the connections, then their requests.
         for _ in range(_TURNS):
             await asyncio.sleep(0)
-        if self._server is not None:
-            self._server.close()
+        for door in self._doors:
+            door.close()
         for connection in tuple(site.connections):
             connection.drain()
         if not site.connections:
@@ -116,6 +145,12 @@ class Gateway:
         await site.background.close()
         site.tick()
         site.representations.close()
+
+    def looked(self, most: int) -> Looked:
+        """Return what was noticed about the *most* busy URLs."""
+        self.site.heads.fold()
+        self.site.passes.fold()
+        return self.site.insight.looked(most)
 
     def reading(self) -> Reading:
         """Return all counts, as they are now."""

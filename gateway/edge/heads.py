@@ -15,6 +15,8 @@ from collections.abc import Sequence
 from gateway.clock import Stamp
 from gateway.counters import Counters, RequestLabels
 from gateway.edge.asked import Limited
+from gateway.edge.insight import Insight
+from gateway.edge.interfaces import Context
 from gateway.policy.stored import StoredResponse
 from gateway.storage.interface import Shelf
 
@@ -28,8 +30,8 @@ COPIED_BODY_BYTES = 16 * 1024
 second is cheaper than a second write for each hit."""
 _REMEMBERED_STRANGERS = 65_536
 
-LoggedRequest = tuple[bytes, bytes, bytes, int, str, bytes, bytes]
-"""(method, target, host, status, origin, user agent, referer)."""
+LoggedRequest = tuple[bytes, bytes, bytes, int, str, bytes, bytes, Context]
+"""(method, target, host, status, origin, user agent, referer, context)."""
 
 _COOKIE_LINE = re.compile(rb"\r\n[Cc]ookie: [ -~]*(?=\r\n)")
 
@@ -101,11 +103,21 @@ class RepeatedHead:
 class RepeatedHeads:
     """The table of repeated heads of one worker."""
 
-    __slots__ = ("_counters", "_old", "_stamp", "_strangers", "_touched", "_young_bytes", "young")
+    __slots__ = (
+        "_counters",
+        "_insight",
+        "_old",
+        "_stamp",
+        "_strangers",
+        "_touched",
+        "_young_bytes",
+        "young",
+    )
 
-    def __init__(self, stamp: Stamp, counters: Counters) -> None:
+    def __init__(self, stamp: Stamp, counters: Counters, insight: Insight) -> None:
         self._stamp = stamp
         self._counters = counters
+        self._insight = insight
         self.young: dict[bytes, RepeatedHead] = {}
         self._young_bytes = 0
         self._old: dict[bytes, RepeatedHead] = {}
@@ -183,6 +195,7 @@ class RepeatedHeads:
                 requests[entry.labels] += entry.hits
                 body_bytes[entry.labels] += entry.hits * entry.body_bytes
                 self._counters.received_bytes += entry.hits * entry.head_bytes
+                self._insight.hits(entry.stored, entry.hits, entry.body_bytes)
                 entry.hits = 0
         self._touched.clear()
 

@@ -66,14 +66,15 @@ class Limiter:
         """Return what of *address* says who asks, in a form that no other subject has."""
         known = self._networks.get(address)
         if known is None:
-            known = b"address:" + _customer(address)
+            known = b"address:" + customer(address)
             if len(self._networks) >= _ADDRESSES_KEPT:
                 self._networks.clear()
             self._networks[address] = known
         return known
 
 
-def _customer(address: bytes) -> bytes:
+def customer(address: bytes) -> bytes:
+    """Return the part of *address* that one customer has: for IPv6 its /64."""
     try:
         parsed = ip_address(address.decode("ascii").partition("%")[0])
     except ValueError:

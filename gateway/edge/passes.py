@@ -9,6 +9,7 @@ it needs no eviction, and a flood of heads that never return is bounded.
 from gateway.counters import Counters, Latencies, RequestLabels
 from gateway.edge import forwarding, treatment
 from gateway.edge.asked import Asking, Cacheable
+from gateway.edge.insight import Insight
 from gateway.origin.origin import Origin
 from gateway.policy.outcome import Word
 from gateway.wire.message import RequestHead, ResponseHead
@@ -68,7 +69,7 @@ class RepeatedPass:
         """Return the whole head for the origin, for a client at *address*."""
         if self._address != address:
             self._address = address
-            self.forwarded = self._before_client + forwarding.of_client(address, self.head.host)
+            self.forwarded = self._before_client + forwarding.of_client(address, self.head)
         return self.forwarded
 
     def answered(self, head: ResponseHead, sent: bytes) -> None:
@@ -81,10 +82,11 @@ class RepeatedPass:
 class RepeatedPasses:
     """The table of one worker."""
 
-    __slots__ = ("_counters", "_made_under", "table")
+    __slots__ = ("_counters", "_insight", "_made_under", "table")
 
-    def __init__(self, counters: Counters) -> None:
+    def __init__(self, counters: Counters, insight: Insight) -> None:
         self._counters = counters
+        self._insight = insight
         self._made_under = -1
         self.table: dict[bytes, RepeatedPass] = {}
         """What is known, by the head's bytes; look at the stamp before using it."""
@@ -104,6 +106,9 @@ class RepeatedPasses:
             if entry.hits:
                 counters.requests[entry.labels] += entry.hits
                 counters.body_bytes[entry.labels] += entry.body_bytes
+                self._insight.asked(
+                    entry.head, entry.asked, entry.response, served=False, count=entry.hits
+                )
                 entry.hits = entry.body_bytes = 0
 
     def clear(self) -> None:

@@ -17,7 +17,12 @@ _BARE_LF = re.compile(rb"(?<!\r)\n")
 _TOKEN_START = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]")
 _LINE_BYTES = 32
 """What a request line has besides its target: a long method and the version."""
-_ALLOWED = b"Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n"
+_FURTHER = {
+    HTTPStatus.METHOD_NOT_ALLOWED: b"Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n",
+    HTTPStatus.SERVICE_UNAVAILABLE: b"Retry-After: 1\r\n",
+    HTTPStatus.TOO_MANY_REQUESTS: b"Retry-After: 1\r\n",
+}
+"""Field lines that go with a status."""
 
 
 def check_unfinished(received: bytes, limits: Limits) -> None:
@@ -68,7 +73,7 @@ def answer(refusal: RequestRefused, now: float) -> bytes:
             dates.format(now),
             Word.BYPASS.encode(),
             forwarding.PSEUDONYM,
-            _ALLOWED if status is HTTPStatus.METHOD_NOT_ALLOWED else b"",
+            _FURTHER.get(status, b""),
             len(text),
             text,
         )

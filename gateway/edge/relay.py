@@ -9,18 +9,16 @@ from gateway.edge.answer import Answer
 from gateway.edge.asked import Bypassing, Cacheable
 from gateway.edge.collapse import Fetches
 from gateway.edge.encoding import BACKLOG_BYTES, Encoder
+from gateway.edge.invalidating import invalidate
 from gateway.edge.passes import RepeatedPass
-from gateway.edge.site import Site
 from gateway.errors import GatewayError, OriginSpokeNonsense
 from gateway.origin.request import OriginRequest
-from gateway.policy import downstream, groups, invalidation, negotiation, validation
-from gateway.policy import key as keys
+from gateway.policy import downstream, negotiation, validation
 from gateway.policy.age import arrived
 from gateway.policy.negotiation import Coding
 from gateway.policy.outcome import Word
 from gateway.policy.reuse import Deliver, DeliverStale, Refuse, Validate
 from gateway.policy.stored import Form, StoredResponse
-from gateway.storage.purges import Kind, Mode, Purge
 from gateway.wire.fields import NONE, Fields
 from gateway.wire.framing import CHUNKED, EMPTY, Framing, Sized
 from gateway.wire.message import ResponseHead
@@ -67,17 +65,17 @@ class Relay(Answer):
             and head.method in SAFE
             and upgrade is None
             and self.reply.persistent
+            and not head.secure
             and not self.route.access
             and not self.route.rate_limits
+            and not self.explains
         ):
             site = self._site
             latencies = site.counters.origin_latency[pool.settings.name]
-            again = RepeatedPass(
-                head, self._asked, before_client, pool, latencies, site.stamp.value
-            )
+            again = RepeatedPass(head, self.asked, before_client, pool, latencies, site.stamp.value)
             site.passes.note(raw, again)
             self._again = again
-        self._forward(before_client + forwarding.of_client(self._client.address, head.host))
+        self._forward(before_client + forwarding.of_client(self._client.address, head))
 
     def start_again(self, again: RepeatedPass, *, repeated: bool = False) -> None:
         """Begin to answer a request that was forwarded just now, byte for byte.
@@ -123,7 +121,7 @@ class Relay(Answer):
 
     def _fields_for_origin(self) -> Fields:
         fields = self.head.fields
-        if isinstance(self._asked, Cacheable):
+        if isinstance(self.asked, Cacheable):
             return forwarding.for_cacheable(fields, self.route.cache)
         return fields
 
@@ -138,7 +136,7 @@ class Relay(Answer):
 
     def take_whole(self, head: ResponseHead, body: Sized, data: bytes) -> None:
         """Answer with a response that came in one go."""
-        if self.route.compression is not None and isinstance(self._asked, Bypassing):
+        if self.route.compression is not None and isinstance(self.asked, Bypassing):
             coding = compress.coding_for(self.route, self.head, head, body.length)
             if coding is not None and head.status != 101:
                 self._encode_whole(coding, head, data)
@@ -155,7 +153,8 @@ class Relay(Answer):
         if again.response is head and reply.persistent:
             reply.started = True
             reply.status = head.status
-            reply.body_bytes = len(data)
+            reply.body_bytes = self.origin_bytes = len(data)
+            self.origin_answer = head
             self._client.write(again.answer_head + data)
             self._forwarded = None
             self._finish()
@@ -217,13 +216,14 @@ class Relay(Answer):
 
     def take_head(self, head: ResponseHead, body: Framing) -> None:
         """Begin the answer with the origin's response."""
+        self.origin_answer = head
         if head.status == 101:
             self._open_tunnel(head)
             return
         rules = self.route.cache
         method = self.head.method
         if method not in SAFE:
-            self._invalidate(head)
+            invalidate(self._site, self.head, head, self.route.name, self._fetches.outdate)
             self._consider_post(head, body)
             fields = head.fields
             if not rules.enabled:
@@ -232,8 +232,8 @@ class Relay(Answer):
             self._start_reply(head, fields, body, None)
             return
         kept = None
-        if isinstance(self._asked, Cacheable):
-            kept = self._consider(self._asked, head, body)
+        if isinstance(self.asked, Cacheable):
+            kept = self._consider(self.asked, head, body)
         fields = downstream.fields_for_client(
             head.fields, rules, None if kept is None else kept.lifetime, head.status
         )
@@ -281,38 +281,13 @@ class Relay(Answer):
             self._keeping = shelving.consider(site, self.head, head, body, route, arrival)
             self._kept_under = key
 
-    def _invalidate(self, head: ResponseHead) -> None:
-        """Forget what an unsafe request made wrong (RFC 9111 section 4.4; RFC 9875)."""
-        site = self._site
-        host = self.head.host
-        for target in invalidation.targets(self.head, head):
-            key = asking.key_of(site, self.head, target)
-            if key is not None:
-                site.memory.remove(key)
-                self._fetches.outdate(key)
-                rules = site.batches.route(b"GET", target, self.head).cache
-                named = keys.normal_target(target, rules.query)
-                site.spread(Purge(Kind.URL, named, host, Mode.VALIDATE))
-        for group in groups.invalidated(self.head, head):
-            site.spread(Purge(Kind.GROUP, group, host, Mode.VALIDATE))
-        if site.snapshot.on_write and 200 <= head.status < 400:
-            self._clear(site)
-
-    def _clear(self, site: Site) -> None:
-        """Purge what the rules say that a write like this one makes wrong."""
-        head = self.head
-        for on_write in site.snapshot.on_write:
-            if on_write.covers(head.method, head.target.path):
-                mode = Mode.HARD if on_write.hard else Mode.VALIDATE
-                for group in shelving.labels(site, head, on_write.groups, self.route.name):
-                    site.spread(Purge(Kind.GROUP, group, mode=mode))
-
     def take_piece(self, data: bytes) -> None:
         """Pass some of the body on."""
         if self._tunnel:
             self.reply.body_bytes += len(data)
             self._client.write(data)
             return
+        self.origin_bytes += len(data)
         if self._encoder is None:
             self.reply.piece(data)
         else:

@@ -13,10 +13,14 @@ from gateway.clock import Stamp, Watch
 from gateway.counters import Counters
 from gateway.edge.compress import Representations
 from gateway.edge.heads import RepeatedHeads
+from gateway.edge.insight import Insight
 from gateway.edge.interfaces import AccessLog
 from gateway.edge.limiting import Limiter
+from gateway.edge.limits import Crowd
+from gateway.edge.live_explain import LiveExplainer
 from gateway.edge.passes import RepeatedPasses
 from gateway.edge.snapshot import Snapshot
+from gateway.edge.trusted import TrustedProxies
 from gateway.errors import MalformedRequest
 from gateway.origin.origin import Origin
 from gateway.policy import key as keys
@@ -64,11 +68,19 @@ class Site:
         self.watch = Watch(time.monotonic())
         self.stamp = Stamp(clock())
         self.memory = MemoryStore(snapshot.memory_bytes, snapshot.object_bytes)
-        self.heads = RepeatedHeads(self.stamp, counters)
-        self.passes = RepeatedPasses(counters)
+        self.insight = Insight(clock)
+        self.heads = RepeatedHeads(self.stamp, counters, self.insight)
+        self.passes = RepeatedPasses(counters, self.insight)
         self.representations = Representations(self.memory, counters)
         self.batches = Batches(snapshot.routes)
         self.limiter = Limiter()
+        self.explainer = LiveExplainer(None, clock)
+        self.crowd = Crowd()
+        self.trusted = TrustedProxies(snapshot.listening.trusted)
+        self.hsts = _hsts(snapshot)
+        """A field line for answers by https, or nothing."""
+        self.no_heads = RepeatedHeads(self.stamp, counters, self.insight)
+        """Stays empty: for connections whose heads mean more than their bytes say."""
         self.purges = Purges()
         self.announce: Callable[[list[Purge]], None] = _to_nobody
         """Tells the other workers and replicas about purges that began here."""
@@ -106,6 +118,8 @@ class Site:
                 pool.retire()
         self.snapshot = snapshot
         self.batches = Batches(snapshot.routes)
+        self.trusted = TrustedProxies(snapshot.listening.trusted)
+        self.hsts = _hsts(snapshot)
         self.memory.resize(snapshot.memory_bytes, snapshot.object_bytes)
         # Heads were decided on by the old rules.
         self.heads.clear()
@@ -184,6 +198,11 @@ class Site:
         counters.store_limit_bytes = self.memory.limit_bytes
         counters.store_objects = self.memory.objects
         counters.store_evictions = self.memory.evictions
+
+
+def _hsts(snapshot: Snapshot) -> bytes:
+    value = snapshot.listening.hsts
+    return b"Strict-Transport-Security: %b\r\n" % value if value else b""
 
 
 def _to_nobody(purges: list[Purge]) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from gateway.origin.settings import OriginSettings
+from gateway.routing.access import Network
 from gateway.routing.identity import IdentityVerifier
 from gateway.routing.table import RouteTable
 from gateway.routing.writes import OnWrite
@@ -25,6 +26,52 @@ class Limits:
     send_timeout: float = 60.0
     """The longest time in which a client takes nothing of what waits for it, or sends
     nothing of the body that it announced."""
+    min_rate: int = 256
+    """The slowest rate, in bytes a second, at which a client may send a body or take an
+    answer; 0 is none."""
+    body_bytes: int = 100 * MEBIBYTE
+    """The longest body, where a route doesn't say how long it may be."""
+    connections: int = 100_000
+    """Open at a time, of each worker."""
+    connections_per_client: int | None = None
+    """...of one address (for IPv6: of one /64); None is no limit."""
+    requests: int = 20_000
+    """Being answered at a time by each worker, apart from what comes from memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateFiles:
+    """A certificate with what vouches for it, and its key: paths of PEM files."""
+
+    certificate: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class TlsRules:
+    """Where and how https is spoken to clients."""
+
+    host: str
+    port: int
+    """0 lets the kernel choose one for each worker."""
+    certificates: tuple[CertificateFiles, ...]
+    """The first is for clients that ask for no name that is known; never empty."""
+    min_version: str = "1.2"
+    http2: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Listening:
+    """How connections come in."""
+
+    trusted: tuple[Network, ...] = ()
+    """Networks of proxies whose word about their clients counts."""
+    proxy_protocol: bool = False
+    """Whether connections from these begin with a PROXY header."""
+    tls: TlsRules | None = None
+    """None speaks plain HTTP alone."""
+    hsts: bytes = b""
+    """The value of Strict-Transport-Security (RFC 6797) in answers by https; empty for none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,5 +86,6 @@ class Snapshot:
     object_bytes: int = 16 * MEBIBYTE
     """A larger response is passed, not stored."""
     limits: Limits = Limits()
+    listening: Listening = Listening()
     on_write: tuple[OnWrite, ...] = ()
     """What successful writes make wrong."""

@@ -52,7 +52,8 @@ def settled(route: Route, head: RequestHead, address: bytes, body: Framing) -> S
             case Respond() as respond:
                 return Settled(route, respond, "respond")
             case Redirect() as redirect:
-                return Settled(route, redirect.respond(route.paths, head.target), "redirect")
+                answer = redirect.respond(route.paths, head.target, head.host)
+                return Settled(route, answer, "redirect")
     limit = route.body_limit
     if limit is not None and isinstance(body, Sized) and body.length > limit:
         raise BodyTooLarge(limit)

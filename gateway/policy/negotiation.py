@@ -132,7 +132,8 @@ def _expression(types: tuple[str, ...]) -> re.Pattern[str]:
 
 
 @lru_cache(maxsize=1024)
-def _listed(content_type: bytes, types: tuple[str, ...]) -> bool:
+def listed(content_type: bytes, types: tuple[str, ...]) -> bool:
+    """Return whether the media type in *content_type* is one of *types*, stars being anything."""
     kind = content_type.partition(b";")[0].strip().decode("latin-1")
     return _expression(types).fullmatch(kind) is not None
 
@@ -145,7 +146,7 @@ def suits(status: int, fields: Fields, rules: Compression) -> bool:
     if status in (204, 206, 304) or status < 200:
         return False
     kind = fields.get(b"content-type")
-    if kind is None or not _listed(kind, rules.types):
+    if kind is None or not listed(kind, rules.types):
         return False
     encoded = fields.get(b"content-encoding")
     if encoded is not None and encoded.strip().lower() not in (b"", b"identity"):

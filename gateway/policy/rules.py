@@ -92,6 +92,9 @@ class CacheRules:
     overrides: frozenset[str] = frozenset()
     """Of ``no-store``, ``private`` and ``set-cookie``: words of the origin that don't keep a
     response from being stored here. A Set-Cookie is never stored with it."""
+    content_types: tuple[str, ...] = ()
+    """The only media types of successes that are kept, with ``*`` for any characters; none keeps
+    every type."""
     whole_for_range: bool = False
     """Fetch all of what a range is asked of, so that the next range is a hit; else a miss
     gets from the origin just the range."""

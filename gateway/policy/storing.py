@@ -19,6 +19,7 @@ from gateway.policy.freshness import (
     freshness_lifetime,
     is_anonymous,
 )
+from gateway.policy.negotiation import listed
 from gateway.policy.rules import CacheRules, Scope
 from gateway.policy.stored import NOWHERE, Filed, NominatedField, StoredResponse
 from gateway.wire import dates
@@ -71,6 +72,8 @@ class Unstorable(StrEnum):
     """Neither explicit freshness nor a status that is cacheable by default."""
     ERROR = "error", "RFC 9111 section 3"
     """An error that nobody gave a lifetime: it would only displace what was there before."""
+    CONTENT_TYPE = "content-type", "rules.yaml"
+    """The route keeps other media types: what came isn't what its paths promise."""
     USELESS = "useless", "RFC 9111 section 3"
     """Never fresh, and without a validator it couldn't be made so."""
 
@@ -182,6 +185,10 @@ def forbidden(
         # must-understand, understood, is why the no-store beside it is ignored.
     elif directives.no_store and Unstorable.NO_STORE not in rules.overrides:
         return Unstorable.NO_STORE
+    if rules.content_types and 200 <= status < 300:
+        kind = fields.get(b"content-type")
+        if kind is None or not listed(kind, rules.content_types):
+            return Unstorable.CONTENT_TYPE
     if directives.private and Unstorable.PRIVATE not in rules.overrides:
         return Unstorable.PRIVATE
     if (

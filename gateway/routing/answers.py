@@ -16,6 +16,8 @@ from gateway.wire.target import normalise_path
 
 _PLACEHOLDER = re.compile(r"\{([a-z_]*)\}")
 PLACEHOLDERS = frozenset({"path", "rest"})
+SAME_BY_HTTPS = "https"
+"""As the target of a redirect: what was asked for, by https."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,15 +34,30 @@ class Redirect:
     """Sends the client elsewhere."""
 
     to: str
-    """A path or an absolute URL, with placeholders."""
+    """A path or an absolute URL, with placeholders; or `SAME_BY_HTTPS`."""
     status: int = 301
     keeps_query: bool = True
 
-    def location(self, paths: tuple[str, ...], target: Target) -> bytes:
+    def location(self, paths: tuple[str, ...], target: Target, host: bytes = b"") -> bytes:
         """Return the Location for *target*, which a route with the globs *paths* takes.
 
-        A rest never turns a path into another host: slashes at the front are one.
+        A rest never turns a path into another host: slashes at the front are one. *host* is
+        the one asked for; its port, which is that of plain http, is left out.
+
+        Raises:
+            MalformedRequest: a URL is needed, and the request names no host.
+
         """
+        if self.to == SAME_BY_HTTPS:
+            if not host:
+                raise MalformedRequest("a request without a host can't be sent to https")
+            named = host if host.endswith(b"]") else host.rpartition(b":")[0] or host
+            filled = b"https://%b%b" % (named, target.path)
+            return (
+                filled
+                if target.query is None or not self.keeps_query
+                else (b"%b?%b" % (filled, target.query))
+            )
         filled = fill(self.to, paths, target.path)
         if filled.startswith(b"/"):
             filled = b"/" + filled.lstrip(b"/")
@@ -48,9 +65,10 @@ class Redirect:
             return filled
         return b"%b%b%b" % (filled, b"&" if b"?" in filled else b"?", target.query)
 
-    def respond(self, paths: tuple[str, ...], target: Target) -> Respond:
-        """Return the answer to a request for *target*."""
-        return Respond(self.status, b"", Fields([line(b"Location", self.location(paths, target))]))
+    def respond(self, paths: tuple[str, ...], target: Target, host: bytes = b"") -> Respond:
+        """Return the answer to a request for *target* at *host*."""
+        location = self.location(paths, target, host)
+        return Respond(self.status, b"", Fields([line(b"Location", location)]))
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,11 +34,13 @@ class Asked:
     query: bytes | None = None
     host: bytes = b""
     fields: Fields = NONE
+    secure: bool = False
+    """Whether it came by https."""
 
     @classmethod
     def of(cls, head: RequestHead, method: bytes, target: Target) -> "Asked":
         """Return what *head* would be, were it about *target* and its method *method*."""
-        return cls(method, target.path, target.query, head.host, head.fields)
+        return cls(method, target.path, target.query, head.host, head.fields, head.secure)
 
     @cached_property
     def cookies(self) -> dict[bytes, list[bytes]]:
@@ -76,6 +78,8 @@ class Conditions:
     query: tuple[ValueTest, ...] = ()
     path_regex: str | None = None
     """Matches the whole normalised path, besides the globs."""
+    secure: bool | None = None
+    """Whether https is asked for, or plain http; None takes both."""
     excepted: tuple[str, ...] = ()
     """Globs of paths that the route leaves to others."""
 
@@ -87,12 +91,12 @@ class Conditions:
     @property
     def by_fields(self) -> bool:
         """Whether two requests for one target at one host may be told apart."""
-        return bool(self.headers or self.cookies)
+        return bool(self.headers or self.cookies) or self.secure is not None
 
     @property
     def beyond_host(self) -> bool:
         """Whether more than the host is looked at."""
-        return bool(self.headers or self.cookies or self.query or self.path_regex or self.excepted)
+        return self.by_fields or bool(self.query or self.path_regex or self.excepted)
 
     def hold(self, asked: Asked) -> bool:
         """Return whether *asked* meets all but the hosts, which the table has seen to."""
@@ -112,6 +116,8 @@ class Conditions:
         return any(each.decode("latin-1") in self.hosts for each in hosts.patterns_for(host))
 
     def _unmet(self, asked: Asked) -> Iterator[str]:
+        if self.secure is not None and self.secure is not asked.secure:
+            yield f"scheme: {'https' if self.secure else 'http'}"
         if self.path_regex is not None and not regex(self.path_regex).fullmatch(asked.path):
             yield f"path_regex: {self.path_regex}"
         for pattern in self.excepted:

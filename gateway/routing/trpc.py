@@ -82,7 +82,9 @@ class Batches:
         self._table = table
         self.spoken = any(route.protocol == PROTOCOL for route in table.routes)
         """Whether any route speaks the protocol; else nothing is a batch."""
-        self._guarded = any(route.access or route.answer is not None for route in table.routes)
+        self._guarded = any(
+            route.access or route.answer is not None or route.rate_limits for route in table.routes
+        )
         """Whether any route keeps requests from its origin: then every member is looked at."""
         self._remembered = lru_cache(maxsize=1024)(self._plain)
 
@@ -126,8 +128,8 @@ class Batches:
 def _passed(first: Route, routes: Sequence[Route] = ()) -> Route:
     """Return the route of a batch that isn't cached, and goes where *first* says.
 
-    What any member's route keeps out stays out: a batch is no way around an access list or
-    around what the gateway answers itself.
+    What any member's route keeps out stays out: a batch is no way around an access list, a
+    limit, or what the gateway answers itself.
     """
     answered = next((route for route in routes if route.answer is not None), None)
     if answered is not None:
@@ -137,6 +139,9 @@ def _passed(first: Route, routes: Sequence[Route] = ()) -> Route:
         name=BATCH,
         cache=_OFF,
         access=_admitting(routes or (first,)),
+        rate_limits=tuple(
+            dict.fromkeys(each for route in routes or (first,) for each in route.rate_limits)
+        ),
         protocol=None,
         paths=(),
         methods=frozenset(),
@@ -176,7 +181,9 @@ def combined(rules: Sequence[CacheRules]) -> CacheRules:
     if all(one == first for one in rules):
         return first
     lifetimes = {one.lifetime is None for one in rules}
-    if not all(one.enabled for one in rules) or len(lifetimes) > 1:
+    # One answer has one type: what any member asks of it holds, and two can't both.
+    types = {one.content_types for one in rules if one.content_types}
+    if not all(one.enabled for one in rules) or len(lifetimes) > 1 or len(types) > 1:
         return _OFF
     return CacheRules(
         scope=_narrowest(one.scope for one in rules),
@@ -195,6 +202,7 @@ def combined(rules: Sequence[CacheRules]) -> CacheRules:
         heuristic=_most_careful([one.heuristic for one in rules]),
         early_refresh=min(one.early_refresh for one in rules),
         whole_for_range=all(one.whole_for_range for one in rules),
+        content_types=next(iter(types), ()),
         vary_exact=frozenset().union(*(one.vary_exact for one in rules)),
         vary_bypass=frozenset().union(*(one.vary_bypass for one in rules)),
         overrides=frozenset.intersection(*(one.overrides for one in rules)),

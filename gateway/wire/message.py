@@ -32,6 +32,8 @@ class RequestHead:
     host: bytes
     """The authority asked for, in lower case; empty when an HTTP/1.0 client names none."""
     fields: Fields
+    secure: bool = False
+    """Whether the client speaks https, to us or to a proxy that we trust."""
 
 
 @dataclass(slots=True)

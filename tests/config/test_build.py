@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.config import schema, spec, spec_origins
+from gateway.config import schema, spec, spec_listen, spec_origins
 from gateway.config.build import Examined, examine, load
 from gateway.config.shapes import TextShape
 from gateway.config.tables import Key
@@ -183,12 +183,15 @@ _BUILT_IN: list[tuple[Key[float] | Key[int], float]] = [
     (spec_origins.TOTAL, Timeouts().total),
     (spec_origins.MAX_CONNECTIONS, OriginSettings("x", ()).max_connections),
     (spec_origins.MAX_WAITING, OriginSettings("x", ()).max_waiting),
-    (spec.HEAD, Limits().head_bytes),
-    (spec.TARGET, Limits().target_bytes),
-    (spec.FIELDS, Limits().field_count),
-    (spec.HEAD_TIMEOUT, Limits().head_timeout),
-    (spec.IDLE_TIMEOUT, Limits().idle_timeout),
-    (spec.SEND_TIMEOUT, Limits().send_timeout),
+    (spec_listen.HEAD, Limits().head_bytes),
+    (spec_listen.TARGET, Limits().target_bytes),
+    (spec_listen.FIELDS, Limits().field_count),
+    (spec_listen.HEAD_TIMEOUT, Limits().head_timeout),
+    (spec_listen.IDLE_TIMEOUT, Limits().idle_timeout),
+    (spec_listen.SEND_TIMEOUT, Limits().send_timeout),
+    (spec_listen.BODY, Limits().body_bytes),
+    (spec_listen.CONNECTIONS, Limits().connections),
+    (spec_listen.REQUESTS, Limits().requests),
 ]
 
 

@@ -14,7 +14,8 @@ from contextlib import suppress
 from gateway.control.access_log import AccessLogFile
 from gateway.control.channel import Settings, Variant
 from gateway.counters import Counters, Reading
-from gateway.edge.interfaces import LogEntry
+from gateway.edge.insight import Key, Looked
+from gateway.edge.interfaces import NOTHING, LogEntry
 from gateway.errors import ConfigurationError
 from gateway.storage.purges import Purge
 
@@ -22,7 +23,21 @@ from gateway.storage.purges import Purge
 def an_entry(target: bytes = b"/", *, agent: bytes = b"") -> LogEntry:
     client, host = "192.0.2.7", b"hub.test"
     labels = ("pages", "HIT", "hub", "")
-    return (1_700_000_000.25, client, b"GET", target, host, 1, 200, 10, 0.001, *labels, agent, b"")
+    return (
+        1_700_000_000.25,
+        client,
+        b"GET",
+        target,
+        host,
+        1,
+        200,
+        10,
+        0.001,
+        *labels,
+        agent,
+        b"",
+        NOTHING,
+    )
 
 
 class SmallPlane:
@@ -51,6 +66,9 @@ class SmallPlane:
 
     def remember(self, purged: list[tuple[Purge, float]]) -> None:
         self.purged += [purge for purge, _ in purged]
+
+    def looked(self, most: int) -> Looked:
+        return Looked([Key("hub.test/", "pages", hits=most)])
 
     def share_quotas(self, descriptor: int) -> None:
         os.close(descriptor)

@@ -75,7 +75,7 @@ def ok(body: bytes = b"ok", max_age: int | None = None, **fields: str) -> bytes:
 
 @dataclass(slots=True)
 class ScriptedOrigin:
-    """Answers by path; of several answers each is given once, the last for ever."""
+    """Answers by path, else by ``*``; of several each is given once, the last for ever."""
 
     answers: dict[str, list[Answer]] = field(default_factory=dict)
     heard: list[Heard] = field(default_factory=list)
@@ -141,7 +141,7 @@ class ScriptedOrigin:
 
     async def _answer(self, heard: Heard, wire: Wire) -> None:
         path = heard.line.split(" ")[1].partition("?")[0]
-        answers = self.answers.get(path) or [response("404 Not Found")]
+        answers = self.answers.get(path) or self.answers.get("*") or [response("404 Not Found")]
         answer = answers.pop(0) if len(answers) > 1 else answers[0]
         if not isinstance(answer, bytes):
             await answer(heard, wire)

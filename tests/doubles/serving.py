@@ -1,6 +1,7 @@
 """`gateway serve` as a process of its own, with small worker processes behind it."""
 
 import asyncio
+import os
 import re
 import signal
 import sys
@@ -119,7 +120,9 @@ async def get(address: tuple[str, int], target: str, *, host: str | None = None)
 
 
 async def start(
-    *flags: str, module: str = "tests.doubles.serve_main"
+    *flags: str,
+    module: str = "tests.doubles.serve_main",
+    environ: dict[str, str] | None = None,
 ) -> asyncio.subprocess.Process:
     return await asyncio.create_subprocess_exec(
         sys.executable,
@@ -129,6 +132,7 @@ async def start(
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
         start_new_session=True,
+        env=os.environ | (environ or {}),
     )
 
 

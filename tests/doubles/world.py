@@ -37,11 +37,11 @@ class World:
     address: tuple[str, int]
     counters: Counters
     clock: Clock
-    _clients: list[RawClient] = field(default_factory=list)
+    clients: list[RawClient] = field(default_factory=list)
 
     async def connect(self) -> RawClient:
         client = await RawClient.connect(self.address)
-        self._clients.append(client)
+        self.clients.append(client)
         return client
 
     async def get(self, target: str, method: str = "GET", **fields: str) -> Reply:
@@ -57,7 +57,7 @@ class World:
         self.gateway.site.tick()
 
     def close_clients(self) -> None:
-        for client in self._clients:
+        for client in self.clients:
             client.close()
 
 

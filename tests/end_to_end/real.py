@@ -22,14 +22,16 @@ async def gateway_process(
     workers: int = 1,
     flags: tuple[str, ...] = (),
     rules_text: str = "version: 1\n",
+    environ: dict[str, str] | None = None,
 ) -> AsyncIterator[Serving]:
-    """Run it with *workers*; nothing of it is left after."""
+    """Run it with *workers* and *environ* on top of ours; nothing of it is left after."""
     rules = folder / "rules.yaml"
     rules.write_text(rules_text)
     process = await start(
         *("serve", "--rules", str(rules), "--state-dir", str(folder / "state")),
         *("--workers", str(workers), "--origin", origin.url, *ANY_PORTS, *flags),
         module="gateway",
+        environ=environ,
     )
     assert process.stdout is not None
     family: list[psutil.Process] = []

@@ -174,4 +174,14 @@ def test_a_duration_that_one_member_leaves_to_the_origin_is_not_guessed() -> Non
 
 def test_no_attribute_of_the_rules_is_forgotten() -> None:
     """A new attribute has to be thought of in `combined`, and then here."""
-    assert len(attributes(CacheRules)) == 19
+    assert len(attributes(CacheRules)) == 20
+
+
+def test_a_batch_is_of_the_type_that_any_member_asks_for_and_of_two_it_cannot_be() -> None:
+    json_alone = CacheRules(lifetime=60.0, content_types=("application/json",))
+    anything = CacheRules(lifetime=50.0)
+    pictures = CacheRules(lifetime=60.0, content_types=("image/*",))
+
+    assert trpc.combined([json_alone, anything]).content_types == ("application/json",)
+    assert trpc.combined([anything, json_alone]).content_types == ("application/json",)
+    assert not trpc.combined([json_alone, pictures]).enabled
