@@ -103,7 +103,7 @@ def judge(settings: Settings) -> Judged:
         + ", ".join(f"{held.key} {held.value}" for held in values(each) if held.place is not None)
         for each in examined.routes
     ]
-    return Judged(said, dict(examined.included))
+    return Judged(said, dict(examined.included), examined.snapshot)
 
 
 def _examined(settings: Settings) -> Examined:

@@ -21,7 +21,7 @@ from gateway.config.shapes import Refused
 from gateway.config.spec_listen import LIMITS, LISTEN
 from gateway.config.spec_tests import TESTS
 from gateway.config.tables import Key, Setting, Settings
-from gateway.edge.snapshot import MEBIBYTE, Snapshot
+from gateway.edge.snapshot import MEBIBYTE, CdnSettings, Snapshot
 from gateway.errors import ConfigurationError
 from gateway.policy.invalidation import is_safe
 from gateway.routing.identity import BadKeySet, IdentityVerifier, KeySet, OrgProof
@@ -173,6 +173,7 @@ def _build(
         limits=limits,
         listening=how,
         on_write=on_write,
+        cdn=_cdn(root),
     )
     return Examined(
         findings,
@@ -186,6 +187,18 @@ def _build(
 
 def _as_it_comes(effective: Effective) -> Effective:
     return replace(effective, route=replace(effective.route, compression=None))
+
+
+def _cdn(root: Settings) -> CdnSettings | None:
+    tiers = root.get(spec.TIERS)
+    written = None if tiers is None else tiers.get(spec.CDN)
+    if written is None:
+        return None
+    zone, token = written.get(spec.CDN_ZONE), written.get(spec.CDN_TOKEN)
+    if not zone or not token:
+        return None
+    hosts = tuple(one.value for one in written.get(spec.CDN_HOSTS) or ())
+    return CdnSettings(zone, token, hosts)
 
 
 def _on_write(root: Settings, findings: Findings) -> tuple[OnWrite, ...]:

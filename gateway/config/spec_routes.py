@@ -2,7 +2,7 @@
 
 from ipaddress import ip_network
 
-from gateway.config.shapes import Count, Matching, Parsed, TextOr, Unfit, Words
+from gateway.config.shapes import Count, Flag, Matching, Parsed, TextOr, Unfit, Words
 from gateway.config.tables import Key, ListOf, MapOf, Settings, Table
 from gateway.config.units import POSITIVE_DURATION, SIZE
 from gateway.config.words import (
@@ -150,6 +150,12 @@ PURGE: Key[Settings] = Key(
     "purge",
     Table(ALLOW, DENY, other_words=OTHER_WORDS),
     "Take the method PURGE from these networks: it forgets the URL, in every variant.",
+)
+CDN: Key[bool] = Key(
+    "cdn",
+    Flag(),
+    "Whether the CDN in front keeps what the route delivers, so that purges go on to it.",
+    default="false",
 )
 MAX_BODY = Key("max_body", SIZE, "The largest body of a request; a larger one gets 413.")
 ROUTE_FIRST_BYTE = Key("first_byte", POSITIVE_DURATION, "In place of the origin's.")

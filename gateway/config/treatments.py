@@ -28,6 +28,7 @@ class Inherited(TypedDict):
     body_limit: int | None
     compression: Compression | None
     rate_limits: tuple[RateLimit, ...]
+    cdn: bool
 
 
 class Treatment(Inherited):
@@ -48,6 +49,7 @@ def of_defaults(table: Settings | None) -> Inherited:
         "body_limit": None if table is None else table.get(spec.MAX_BODY),
         "compression": compression(table, None),
         "rate_limits": rate_limits(table, "default") or (),
+        "cdn": table is not None and table.get(spec.CDN) is True,
     }
 
 
@@ -59,6 +61,7 @@ def of_route(table: Settings, defaults: Settings | None, name: str) -> Treatment
     inherited = of_defaults(defaults)
     own_limit = table.get(spec.MAX_BODY)
     limits = rate_limits(table, name)
+    own_cdn = table.get(spec.CDN)
     return {
         "request_fields": _changes(table, defaults, spec.REQUEST_HEADERS.name),
         "response_fields": _changes(table, defaults, spec.RESPONSE_HEADERS.name),
@@ -66,6 +69,7 @@ def of_route(table: Settings, defaults: Settings | None, name: str) -> Treatment
         "body_limit": inherited["body_limit"] if own_limit is None else own_limit,
         "compression": compression(table, defaults),
         "rate_limits": inherited["rate_limits"] if limits is None else limits,
+        "cdn": inherited["cdn"] if own_cdn is None else own_cdn,
         "answer": _answer(table),
         "rewrite": _rewrite(table),
         "timeouts": _timeouts(table),

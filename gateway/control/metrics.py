@@ -37,6 +37,8 @@ class Facts:
     """Whether the rules in force are what the file says."""
     rules_failures: int = 0
     """Times that a change of the rules file couldn't be used."""
+    cdn: tuple[int, int, int] = (0, 0, 0)
+    """Names purged at the CDN, calls that failed, and times that everything was purged instead."""
 
 
 def exposition(facts: Facts, accept: str) -> tuple[bytes, str]:
@@ -193,9 +195,18 @@ def _gateway(facts: Facts) -> Iterator[Metric]:
         "Changes of the rules file that couldn't be used",
         value=facts.rules_failures,
     )
+    for (name, text), value in zip(_CDN, facts.cdn, strict=True):
+        yield CounterMetricFamily(name, text, value=value)
     build = GaugeMetricFamily("gateway_build_info", "Always 1; the labels tell", labels=["version"])
     build.add_metric([_version()], 1)
     yield build
+
+
+_CDN = (
+    ("gateway_cdn_purged", "Names purged at the CDN"),
+    ("gateway_cdn_failures", "Calls to the CDN that failed in spite of all patience"),
+    ("gateway_cdn_overflows", "Times that everything was purged at the CDN for want of room"),
+)
 
 
 def _version() -> str:

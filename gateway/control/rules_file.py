@@ -14,6 +14,7 @@ import msgspec
 import watchfiles
 
 from gateway.control.channel import Settings
+from gateway.edge.snapshot import Snapshot
 from gateway.errors import ConfigurationError, UnusableRules
 
 _log = logging.getLogger(__name__)
@@ -26,6 +27,8 @@ class Judged(NamedTuple):
     """A line for each route, saying what holds there."""
     included: dict[str, bytes]
     """What the files have that the rules include, by path."""
+    snapshot: Snapshot | None = None
+    """The rules as a worker goes by them; None when nobody needs to know."""
 
 
 Judge = Callable[[Settings], Judged]
@@ -53,10 +56,14 @@ class RulesFile:
         """What those rules refer to, which the ones in force may not."""
         self._said: list[str] = []
         self._saying: list[str] = []
+        self.snapshot: Snapshot | None = None
+        """The rules in force, as a worker goes by them."""
+        self._next: Snapshot | None = None
 
     def begin(self) -> None:
         """Judge what is in force from the start; raises ConfigurationError."""
-        self._said = self._judge(self.in_force).said
+        judged = self._judge(self.in_force)
+        self._said, self.snapshot = judged.said, judged.snapshot
 
     async def load_again(self, *, force: bool) -> Settings | None:
         """Read and judge the file, off the event loop; return the new settings.
@@ -88,7 +95,7 @@ class RulesFile:
         except ConfigurationError as error:
             self.refuse(str(error), read)
             raise
-        self._saying = judged.said
+        self._saying, self._next = judged.said, judged.snapshot
         return msgspec.structs.replace(settings, included=judged.included)
 
     def refuse(self, why: str, text: bytes | None) -> None:
@@ -103,6 +110,7 @@ class RulesFile:
         """Note that what was read last is in force everywhere."""
         self.error = None
         self._forget_refused()
+        self.snapshot = self._next
         self._tell_difference(self._saying)
 
     def _forget_refused(self) -> None:

@@ -29,6 +29,7 @@ from gateway.control.explaining import Explainer
 from gateway.control.history import History
 from gateway.control.metrics import Facts
 from gateway.control.process import State, WorkerProcess
+from gateway.control.propagation import Propagation
 from gateway.control.purging import Receipt, tell
 from gateway.control.rules_file import RulesFile, together
 from gateway.control.token import admin_token
@@ -84,6 +85,7 @@ class Supervisor:
         self._quotas = quotas.new_table()
         """The workers' table of rate limits: it outlives each of them."""
         self._explainer = Explainer()
+        self._cdn = Propagation()
         self.history = History()
         self.editor = Editor(rules, self.reload)
         self._stop = asyncio.Event()
@@ -126,6 +128,7 @@ class Supervisor:
             if not self._stop.is_set():
                 self._stage = Stage.SERVING
                 announce(self._ready_line(addresses.bound(admin_socket)))
+                self._held.spawn(self._cdn.run(), name="purges for the CDN")
                 self._held.spawn(self._poll(), name="poll of the workers' counts")
                 self._held.spawn(self._rules.watch(self._changed), name="watch of the rules")
                 await self._stop.wait()
@@ -151,6 +154,7 @@ class Supervisor:
             rules_loaded=self._rules_loaded,
             rules_current=self._rules.error is None,
             rules_failures=self._rules.failures,
+            cdn=(self._cdn.sent, self._cdn.failed, self._cdn.overflows),
         )
 
     async def reading(self) -> Reading:
@@ -218,6 +222,7 @@ class Supervisor:
     async def purge(self, purges: list[Purge]) -> Receipt:
         """Let every worker know of *purges*; return who said that it does."""
         self._note(purges)
+        self._cdn.take(purges, self._rules.snapshot)
         return await tell(list(self._present), purges)
 
     async def explain(self, question: Question) -> dict[str, Any]:
@@ -227,6 +232,7 @@ class Supervisor:
     def _spread(self, teller: WorkerProcess, purges: list[Purge]) -> None:
         """Let the others know of what *teller* noted first."""
         self._note(purges)
+        self._cdn.take(purges, self._rules.snapshot)
         for worker in self._present:
             if worker is not teller:
                 worker.tell(purges)

@@ -1,7 +1,7 @@
 """Everything that rules.yaml says, in effect, at one moment: built, checked, then swapped whole."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from gateway.origin.settings import OriginSettings
 from gateway.routing.access import Network
@@ -75,6 +75,15 @@ class Listening:
 
 
 @dataclass(frozen=True, slots=True)
+class CdnSettings:
+    """The CDN in front: Cloudflare."""
+
+    zone: str
+    token: str = field(repr=False)
+    hosts: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """The rules in force; `config/build.py` makes it, the edge obeys it."""
 
@@ -89,3 +98,5 @@ class Snapshot:
     listening: Listening = Listening()
     on_write: tuple[OnWrite, ...] = ()
     """What successful writes make wrong."""
+    cdn: CdnSettings | None = None
+    """Where purges go on to; None is nowhere."""

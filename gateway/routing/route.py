@@ -59,6 +59,8 @@ class Route:
     """None leaves content codings to the origin and its clients."""
     rate_limits: tuple[RateLimit, ...] = ()
     """How often somebody may ask; beyond any of them it is 429."""
+    cdn: bool = False
+    """Whether a CDN in front keeps what it delivers, too."""
     because: str = ""
     """Why it keeps what the RFC says not to; see `CacheRules.overrides`."""
 
