@@ -4,6 +4,8 @@ What its bytes mean is told in `connection.py`.
 """
 
 import asyncio
+import socket
+import struct
 from abc import abstractmethod
 from enum import Enum
 from http import HTTPStatus
@@ -22,6 +24,8 @@ from gateway.origin.upload import Upload
 from gateway.policy.ranges import Piece
 from gateway.wire import framing
 
+_RESET = struct.pack("ii", 1, 0)
+"""SO_LINGER with no time to linger."""
 _ROOM_BYTES = 512 * 1024
 """What may wait for a client to take it before its origin is held back."""
 _FIRST_REQUEST_SECONDS = 1.0
@@ -301,11 +305,19 @@ class ClientLife(asyncio.Protocol):
         """Close at once, so that what was sent isn't taken for complete."""
         exchange, self._exchange = self._exchange, None
         if exchange is not None:
+            if exchange.reply.ends_with_connection:
+                self._end_with_reset()
             exchange.client_left()
         elif self._flight is not None:
             self._flight.abandon()
         if self._state is not CLOSED:
             self._transport.abort()
+
+    def _end_with_reset(self) -> None:
+        """Let the connection end with RST: to a client of HTTP/1.0, an orderly end is success."""
+        connection = self._transport.get_extra_info("socket")
+        if connection is not None:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
 
     def _linger(self) -> None:
         """Close, but let the client read the answer first (RFC 9112 section 9.6)."""

@@ -62,7 +62,7 @@ class Reply:
     """
 
     __slots__ = ("_chunked", "_pending", "_pending_bytes", "_silent", "_writer", "body_bytes",
-                 "head", "persistent", "started", "status")  # fmt: skip
+                 "ends_with_connection", "head", "persistent", "started", "status")  # fmt: skip
 
     def __init__(self, writer: ReplyWriter, *, persistent: bool) -> None:
         self._writer = writer
@@ -72,6 +72,8 @@ class Reply:
         self._silent = False
         self.persistent = persistent
         """Whether the connection goes on after this response."""
+        self.ends_with_connection = False
+        """Whether nothing but the connection's end tells the client where the body ends."""
         self.head = b""
         """As it was sent."""
         self.started = False
@@ -98,6 +100,7 @@ class Reply:
             framed = b"Transfer-Encoding: chunked\r\n"
         else:
             self.persistent = False
+            self.ends_with_connection = True
             framed = b""
         if not self.persistent:
             framed += b"Connection: close\r\n"
