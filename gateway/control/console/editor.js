@@ -58,7 +58,14 @@ async function check() {
   }
 }
 
+// What was asked before says nothing about what follows.
+function forget() {
+  clearTimeout(timer);
+  asked += 1;
+}
+
 async function propose() {
+  forget();
   const text = $("rules-text").value;
   try {
     const told = await ask("/-/api/rules/propose", { text, base });
@@ -76,6 +83,7 @@ async function propose() {
 }
 
 async function load() {
+  forget();
   const told = await ask("/-/api/rules");
   base = told.version;
   $("rules-file").textContent = `${told.file}, version ${told.version}${told.in_force ? ", in force" : ", not in force"}`;
@@ -91,6 +99,7 @@ async function load() {
 }
 
 async function change(path, body, words) {
+  forget();
   try {
     const told = await ask(path, body);
     await load();
