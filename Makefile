@@ -62,13 +62,16 @@ bench: $(STAMP) ## measure against nginx, HAProxy and Varnish in one run
 bench-smoke: $(STAMP) ## the same in under a minute
 	$(BIN)/python -m bench --smoke
 
+web-budget: $(STAMP) browser ## bytes of the hub's pages through the gateway, first and repeat load
+	$(BIN)/python -m bench.web_budget
+
 db-proof: $(STAMP) ## prove what the hub's indexes give, on a million issues
 	$(BIN)/python -m bench.db_proof
 
 clean: ## remove the environment and the local state
 	rm -rf $(VENV) .state
 
-.PHONY: help install run test browser lint types floors fast fix bench bench-smoke db-proof clean
+.PHONY: help install run test browser lint types floors fast fix bench bench-smoke web-budget db-proof clean
 
 # Load tests: docs/loadtest.md
 PROFILE ?= laptop

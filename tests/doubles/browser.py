@@ -16,7 +16,7 @@ from playwright.async_api import Browser, CDPSession, Page, async_playwright
 
 _COMMANDS = ("chromium", "chromium-browser", "google-chrome")
 """What Debian, Ubuntu and Google call it."""
-_FLAGS = (
+CHROMIUM_FLAGS = (
     "--no-sandbox",  # its sandbox refuses to start as root, which a container's user often is
     "--disable-dev-shm-usage",  # containers have a /dev/shm of 64 MB
     "--disable-gpu",
@@ -37,7 +37,7 @@ async def browser() -> AsyncIterator[Browser]:
     """Lend a browser without any history."""
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(
-            executable_path=chromium(), args=list(_FLAGS), chromium_sandbox=False
+            executable_path=chromium(), args=list(CHROMIUM_FLAGS), chromium_sandbox=False
         )
         yield browser
         await browser.close()
