@@ -86,7 +86,8 @@ async def test_every_file_that_a_page_names_is_there_for_a_year(ada: Client) -> 
         reply = await ada.get(path)
         assert reply.status == 200
         assert reply.headers["Cache-Control"] == YEAR
-        assert reply.headers["ETag"].strip('"') in path
+        # Each content coding has a tag of its own, after the hash that the name has, too.
+        assert reply.headers["ETag"].strip('"').partition("-")[0] in path
         again = await ada.get(path, headers={"If-None-Match": reply.headers["ETag"]})
         assert again.status == 304
 
