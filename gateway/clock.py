@@ -14,7 +14,7 @@ class Stamp:
     __slots__ = ("now", "value")
 
     def __init__(self, now: float) -> None:
-        self.value = 0
+        self.value: float = 0
         self.now = now
         """Epoch seconds at the last change."""
 

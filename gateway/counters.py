@@ -54,6 +54,35 @@ class EncodingCount(msgspec.Struct):
     """Of processor time."""
 
 
+class TierStatistics(msgspec.Struct):
+    """The counts of one tier in one worker, since its start."""
+
+    hits: int = 0
+    misses: int = 0
+    sets: int = 0
+    deletes: int = 0
+    errors: int = 0
+    """Look-ups and writes that failed, damaged and foreign values included."""
+    damaged: int = 0
+    """Values that weren't whole records of ours."""
+    evictions: int = 0
+    dropped: int = 0
+    """Writes that were let go because too many waited."""
+    bytes: int = 0
+    """What it holds; of a tier that workers share, all of it."""
+    objects: int = 0
+    up: int = 0
+    """1 while it is in use, 0 while it is left alone."""
+    waits: int = 0
+    """Requests that waited for what another worker or replica was fetching."""
+
+    @property
+    def hit_rate(self) -> float | None:
+        """The share of look-ups that found something, 0 to 1; None before the first."""
+        total = self.hits + self.misses
+        return self.hits / total if total else None
+
+
 class Reading(msgspec.Struct):
     """All the counts of one worker at one instant, as sent to the supervisor."""
 
@@ -87,6 +116,8 @@ class Reading(msgspec.Struct):
     encodings: list[EncodingCount] = []
     limited: dict[str, int] = {}
     """Requests beyond a rate limit, by route."""
+    tiers: dict[str, TierStatistics] = {}
+    """By tier below memory."""
 
 
 class Counters:
@@ -115,6 +146,7 @@ class Counters:
         "store_evictions",
         "store_limit_bytes",
         "store_objects",
+        "tiers",
     )
 
     def __init__(self) -> None:
@@ -142,6 +174,7 @@ class Counters:
         self.log_lines_dropped = 0
         self.encodings: dict[tuple[str, str, int], EncodingCount] = {}
         self.limited: defaultdict[str, int] = defaultdict(int)
+        self.tiers: dict[str, TierStatistics] = {}
 
     def encoded(
         self, labels: tuple[str, str, int], plain_bytes: int, encoded_bytes: int, seconds: float
@@ -182,4 +215,5 @@ class Counters:
             log_lines_dropped=self.log_lines_dropped,
             encodings=list(self.encodings.values()),
             limited=dict(self.limited),
+            tiers=self.tiers,
         )

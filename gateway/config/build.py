@@ -8,9 +8,8 @@ is where the operator's words and the specification's words meet.
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TypeVar
 
-from gateway.config import document, doubts, include, listening, routes, spec
+from gateway.config import document, doubts, include, listening, routes, spec, tiers
 from gateway.config import spec_writes as writes
 from gateway.config.environment import switched_on
 from gateway.config.findings import Findings, Place, Severity, quoted, render
@@ -20,22 +19,18 @@ from gateway.config.routes import Effective, warn_about_scopes
 from gateway.config.shapes import Refused
 from gateway.config.spec_listen import LIMITS, LISTEN
 from gateway.config.spec_tests import TESTS
-from gateway.config.tables import Key, Setting, Settings
-from gateway.edge.snapshot import MEBIBYTE, CdnSettings, Snapshot
+from gateway.config.tables import Setting, Settings
+from gateway.edge.snapshot import Snapshot
 from gateway.errors import ConfigurationError
 from gateway.policy.invalidation import is_safe
 from gateway.routing.identity import BadKeySet, IdentityVerifier, KeySet, OrgProof
 from gateway.routing.table import ApiPassed, RouteTable
 from gateway.routing.writes import OnWrite
 
-T = TypeVar("T")
-
 SWITCH = "DISABLE_API_CACHE"
 """The variable that switches caching under /api off, whatever the rules say."""
 COMPRESSION_SWITCH = "DISABLE_COMPRESSION"
 """The variable that leaves every body in the coding that its origin gave it."""
-_MEMORY_BYTES = 256 * MEBIBYTE
-_OBJECT_BYTES = 16 * MEBIBYTE
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +146,8 @@ def _build(
     if uncompressed:
         written, fallback = [_as_it_comes(each) for each in written], _as_it_comes(fallback)
     identity, users, orgs = _identity(root, folder, included, findings)
-    memory_bytes, object_bytes = _memory(root, findings)
+    memory_bytes, object_bytes = tiers.memory(root, findings)
+    below = tiers.below(root, folder, findings)
     limits = listening.limits(root.get(LIMITS), findings)
     how = listening.listening(root.get(LISTEN), folder, findings)
     on_write = _on_write(root, findings)
@@ -173,7 +169,8 @@ def _build(
         limits=limits,
         listening=how,
         on_write=on_write,
-        cdn=_cdn(root),
+        tiers=below,
+        cdn=tiers.cdn(root),
     )
     return Examined(
         findings,
@@ -187,18 +184,6 @@ def _build(
 
 def _as_it_comes(effective: Effective) -> Effective:
     return replace(effective, route=replace(effective.route, compression=None))
-
-
-def _cdn(root: Settings) -> CdnSettings | None:
-    tiers = root.get(spec.TIERS)
-    written = None if tiers is None else tiers.get(spec.CDN)
-    if written is None:
-        return None
-    zone, token = written.get(spec.CDN_ZONE), written.get(spec.CDN_TOKEN)
-    if not zone or not token:
-        return None
-    hosts = tuple(one.value for one in written.get(spec.CDN_HOSTS) or ())
-    return CdnSettings(zone, token, hosts)
 
 
 def _on_write(root: Settings, findings: Findings) -> tuple[OnWrite, ...]:
@@ -261,24 +246,3 @@ def _org_proof(
     except BadKeySet as error:
         findings.error(place, f"identity.org.keys: {error}")
         return None
-
-
-def _memory(root: Settings, findings: Findings) -> tuple[int, int]:
-    """Return the bytes of the memory tier, and of the largest object in it."""
-    tiers = root.get(spec.TIERS)
-    memory = None if tiers is None else tiers.get(spec.MEMORY)
-    size = _or(memory, spec.MEMORY_SIZE, _MEMORY_BYTES)
-    largest = _or(memory, spec.MAX_OBJECT, min(_OBJECT_BYTES, size))
-    if memory is not None and largest > size:
-        findings.error(
-            memory.place_of(spec.MAX_OBJECT),
-            "tiers.memory.max_object is larger than the tier itself",
-            f"at most {spec.MEMORY_SIZE.shape.show(size)}",
-        )
-    return size, largest
-
-
-def _or(table: Settings | None, key: Key[T], otherwise: T) -> T:
-    """Return what *table* says under *key*, or *otherwise* when it is silent."""
-    found = None if table is None else table.get(key)
-    return otherwise if found is None else found

@@ -12,9 +12,10 @@ from gateway.config.spec_listen import LIMITS, LISTEN
 from gateway.config.spec_origins import ORIGINS
 from gateway.config.spec_routes import ACCESS, MATCH, REQUEST_HEADERS, RESPONSE_HEADERS
 from gateway.config.spec_tests import TESTS
+from gateway.config.spec_tiers import TIERS
 from gateway.config.spec_writes import INVALIDATE
 from gateway.config.tables import Key, ListOf, MapOf, Settings, Table
-from gateway.config.units import DURATION, HOST, PERCENT, POSITIVE_DURATION, SIZE
+from gateway.config.units import DURATION, PERCENT, POSITIVE_DURATION
 from gateway.config.words import COOKIE_NAME, GROUP, HEADER_NAME, MEDIA_TYPE, NAME, OTHER_WORDS
 from gateway.policy.rules import Scope
 
@@ -45,36 +46,6 @@ ORG: Key[Settings] = Key("org", ORG_TABLE, "How an organisation is proven.")
 IDENTITY: Key[Settings] = Key(
     "identity", Table(USER, ORG), "Who is asking; verified before the cache is asked."
 )
-
-# tiers ------------------------------------------------------------------------------------
-
-MEMORY_SIZE = Key("size", SIZE, "The memory of each worker for responses.", default="256MB")
-MAX_OBJECT = Key("max_object", SIZE, "A larger response is passed on, not stored.", default="16MB")
-MEMORY: Key[Settings] = Key(
-    "memory", Table(MEMORY_SIZE, MAX_OBJECT, other_words=OTHER_WORDS), "The tier in memory."
-)
-CDN_PROVIDER = Key("provider", Words("cloudflare"), "Whose it is.", required=True)
-CDN_ZONE = Key(
-    "zone", Matching("a zone's identifier", r"[0-9A-Za-z]{0,64}"), "The zone.", required=True
-)
-CDN_TOKEN = Key(
-    "token",
-    Matching("an API token", r"[\x21-\x7e]{0,512}"),
-    'An API token that may purge the zone: best from the environment, "${CLOUDFLARE_API_TOKEN:-}".',
-    required=True,
-)
-CDN_HOSTS = Key(
-    "hosts",
-    ListOf(HOST, "a host such as hub.example.com, or a list of them"),
-    "The hosts that it serves: a path that is purged is purged there, too.",
-    required=True,
-)
-CDN: Key[Settings] = Key(
-    "cdn",
-    Table(CDN_PROVIDER, CDN_ZONE, CDN_TOKEN, CDN_HOSTS, other_words=OTHER_WORDS),
-    "The CDN in front of the gateway, to which purges go on. An empty zone or token is none.",
-)
-TIERS: Key[Settings] = Key("tiers", Table(MEMORY, CDN), "Where responses are kept.")
 
 # cache ------------------------------------------------------------------------------------
 

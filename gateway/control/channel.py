@@ -50,6 +50,10 @@ class Begin(msgspec.Struct, frozen=True, tag="begin"):
     name: str
     purged: list[tuple[Purge, float]] = []
     """What was purged before its time, and when (epoch seconds)."""
+    place: int = 0
+    """Where it counts the purges that it begins."""
+    counts: list[int] = []
+    """How many purges of each place are in *purged*."""
 
 
 class Ask(msgspec.Struct, frozen=True, tag="ask"):
@@ -76,6 +80,10 @@ class PurgeNow(msgspec.Struct, frozen=True, tag="purge"):
     number: int
     """What its answer names; 0 wants none."""
     purges: list[Purge]
+    place: int = 0
+    """Where they began, and were counted."""
+    at: float | None = None
+    """What was asked for before is meant (epoch seconds); None is before this is heard."""
 
 
 class Purged(msgspec.Struct, frozen=True, tag="purged"):

@@ -58,6 +58,7 @@ class _Page(Collector):
         yield from _requests(self._facts.reading)
         yield from _origins(self._facts.reading)
         yield from _encodings(self._facts.reading)
+        yield from _tiers(self._facts.reading)
         for name, text, field in _COUNTERS:
             yield CounterMetricFamily(name, text, value=getattr(self._facts.reading, field))
         for name, text, field in _GAUGES:
@@ -164,6 +165,37 @@ def _encodings(reading: Reading) -> Iterator[Metric]:
         encoded.add_metric(values, each.encoded_bytes)
         seconds.add_metric(values, each.seconds)
     yield from (bodies, plain, encoded, seconds)
+
+
+_TIER_COUNTS = (
+    ("gateway_tier_hits", "Look-ups that found a response", "hits"),
+    ("gateway_tier_misses", "Look-ups that found none", "misses"),
+    ("gateway_tier_sets", "Responses written", "sets"),
+    ("gateway_tier_deletes", "Responses removed", "deletes"),
+    ("gateway_tier_errors", "Look-ups and writes that failed", "errors"),
+    ("gateway_tier_damaged", "Values that weren't whole records", "damaged"),
+    ("gateway_tier_evictions", "Responses evicted for room", "evictions"),
+    ("gateway_tier_dropped", "Writes let go because too many waited", "dropped"),
+    ("gateway_tier_waits", "Requests that waited for another's fetch", "waits"),
+)
+_TIER_GAUGES = (
+    ("gateway_tier_bytes", "Bytes that the tier holds", "bytes"),
+    ("gateway_tier_objects", "Keys that the tier holds", "objects"),
+    ("gateway_tier_up", "1 while a worker uses the tier, 0 while all leave it alone", "up"),
+)
+
+
+def _tiers(reading: Reading) -> Iterator[Metric]:
+    for name, text, field in _TIER_COUNTS:
+        counter = CounterMetricFamily(name, text, labels=["tier"])
+        for tier, counted in sorted(reading.tiers.items()):
+            counter.add_metric([tier], getattr(counted, field))
+        yield counter
+    for name, text, field in _TIER_GAUGES:
+        gauge = GaugeMetricFamily(name, text, labels=["tier"])
+        for tier, counted in sorted(reading.tiers.items()):
+            gauge.add_metric([tier], getattr(counted, field))
+        yield gauge
 
 
 def _cumulated(observed: Latencies) -> list[tuple[str, float]]:

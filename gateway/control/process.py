@@ -34,6 +34,7 @@ from gateway.control.channel import (
     ToWorker,
     Variant,
 )
+from gateway.control.shared import SharedMemory
 from gateway.control.totals import nothing
 from gateway.counters import Reading
 from gateway.edge.insight import Looked
@@ -60,9 +61,17 @@ class WorkerProcess:
     """A running worker; its state follows from what it says and from its end."""
 
     def __init__(
-        self, name: str, process: Process, channel: Channel, held: Background, heard: Heard
+        self,
+        name: str,
+        process: Process,
+        channel: Channel,
+        held: Background,
+        heard: Heard,
+        place: int,
     ) -> None:
         self.name = name
+        self.place = place
+        """Where it counts the purges that it begins."""
         self._heard = heard
         self._asked: dict[int, asyncio.Future[object]] = {}
         """Questions that it hasn't answered yet, by number."""
@@ -93,14 +102,16 @@ class WorkerProcess:
         settings: Settings,
         listening: socket.socket,
         held: Background,
-        purged: Callable[[], list[tuple[Purge, float]]],
+        place: int,
+        purged: Callable[[], tuple[list[tuple[Purge, float]], list[int]]],
         heard: Heard,
-        quotas: int,
+        shared: SharedMemory,
     ) -> "WorkerProcess":
         """Start a process that accepts on *listening*; raises OSError.
 
-        *purged* tells what was purged before its time; *heard* is called with it and the purges
-        that it noted first; *quotas* is the descriptor of the workers' table of rate limits.
+        It counts the purges that it begins at *place*; *purged* tells what was purged before its
+        time, and how many purges of each place that includes; *heard* is called with it and the
+        purges that it noted first; *shared* is what all workers share.
         """
         ours, theirs = socket.socketpair()
         try:
@@ -110,9 +121,9 @@ class WorkerProcess:
                 settings.worker_module,
                 str(theirs.fileno()),
                 str(listening.fileno()),
-                str(quotas),
+                *(str(each) for each in shared.descriptors),
                 stdin=DEVNULL,
-                pass_fds=(theirs.fileno(), listening.fileno(), quotas),
+                pass_fds=(theirs.fileno(), listening.fileno(), *shared.descriptors),
                 # Ctrl-C in a terminal reaches the whole process group; the workers hear
                 # of it from the supervisor, in order.
                 start_new_session=True,
@@ -123,8 +134,9 @@ class WorkerProcess:
         finally:
             theirs.close()
         channel = await Channel.over(ours)
-        channel.send(Begin(settings, name, purged()))
-        return cls(name, process, channel, held, heard)
+        history, counts = purged()
+        channel.send(Begin(settings, name, history, place, counts))
+        return cls(name, process, channel, held, heard, place)
 
     @property
     def pid(self) -> int:
@@ -171,18 +183,18 @@ class WorkerProcess:
             return f"{self.name} said nothing for {limit:.0f} seconds"
         return self._reloaded.result()
 
-    def tell(self, purges: list[Purge]) -> None:
-        """Tell it about *purges*, without waiting for its word."""
-        self._channel.send(PurgeNow(0, purges))
+    def tell(self, purges: list[Purge], place: int) -> None:
+        """Tell it about *purges* that began at *place*, without waiting for its word."""
+        self._channel.send(PurgeNow(0, purges, place))
 
-    async def purge(self, purges: list[Purge], limit: float) -> bool:
+    async def purge(self, purges: list[Purge], place: int, at: float | None, limit: float) -> bool:
         """Tell it about *purges*; False when it didn't say in *limit* seconds that it knows.
 
         One that has ended uses nothing any more, and one that begins uses nothing yet.
         """
         if self.state is State.ENDED:
             return True
-        answer = await self._question(lambda number: PurgeNow(number, purges), limit)
+        answer = await self._question(lambda number: PurgeNow(number, purges, place, at), limit)
         return answer.done()
 
     async def peek(self, key: bytes, limit: float) -> list[Variant] | None:

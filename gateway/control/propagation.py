@@ -40,6 +40,11 @@ class Propagation:
         self.overflows = 0
         """Times that so much waited that everything was purged instead."""
 
+    @property
+    def counts(self) -> tuple[int, int, int]:
+        """What was sent, what failed, and how often it was too much."""
+        return self.sent, self.failed, self.overflows
+
     def take(self, purges: Iterable[Purge], snapshot: Snapshot | None) -> None:
         """Let the CDN of *snapshot*, if it has one, know of *purges*."""
         if snapshot is None or snapshot.cdn is None:

@@ -50,15 +50,32 @@ class WorkerReceipt(msgspec.Struct, frozen=True):
     ms: float
 
 
+class ReplicaReceipt(msgspec.Struct, frozen=True):
+    """What another replica said."""
+
+    name: str
+    applied: bool
+    ms: float
+
+
 class Receipt(msgspec.Struct, frozen=True):
     """What became of a purge."""
 
     applied: bool
-    """Whether every worker said that it uses nothing of it any more."""
+    """Whether every worker, and every other replica that is known, said that it uses nothing
+    of it any more."""
     purges: int
     mode: Mode
     workers: list[WorkerReceipt]
     ms: float
+    replicas: list[ReplicaReceipt] = []
+    """The other replicas, where there is a tier that they share."""
+
+    def with_replicas(self, replicas: list[ReplicaReceipt], began: float) -> "Receipt":
+        """Return this with what *replicas* said to what began then (by the performance counter)."""
+        applied = self.applied and all(replica.applied for replica in replicas)
+        ms = _ms_since(began)
+        return msgspec.structs.replace(self, applied=applied, replicas=replicas, ms=ms)
 
 
 class BadPurge(ValueError):
@@ -129,12 +146,18 @@ def described(purge: Purge) -> str:
     return " ".join(words)
 
 
-async def tell(workers: Iterable[WorkerProcess], told: list[Purge]) -> Receipt:
-    """Tell *workers* about purges, and wait for their word for two seconds at most."""
+async def tell(
+    workers: Iterable[WorkerProcess], told: list[Purge], place: int, at: float | None = None
+) -> Receipt:
+    """Tell *workers* about purges, and wait for their word for two seconds at most.
+
+    They began at *place*, and forbid what was asked for before *at* (epoch seconds); None is
+    when each hears of them.
+    """
     began = time.perf_counter()
 
     async def one(worker: WorkerProcess) -> WorkerReceipt:
-        applied = await worker.purge(told, _ANSWER_LIMIT)
+        applied = await worker.purge(told, place, at, _ANSWER_LIMIT)
         return WorkerReceipt(worker.name, applied, _ms_since(began))
 
     receipts = await asyncio.gather(*(one(worker) for worker in workers))

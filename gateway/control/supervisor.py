@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from gateway.background import Background
@@ -29,16 +30,18 @@ from gateway.control.explaining import Explainer
 from gateway.control.history import History
 from gateway.control.metrics import Facts
 from gateway.control.process import State, WorkerProcess
-from gateway.control.propagation import Propagation
-from gateway.control.purging import Receipt, tell
+from gateway.control.purge_desk import PurgeDesk
+from gateway.control.purging import Receipt
 from gateway.control.rules_file import RulesFile, together
+from gateway.control.shared import SharedMemory
 from gateway.control.token import admin_token
 from gateway.counters import Reading
 from gateway.edge.insight import Looked, merged
 from gateway.errors import ConfigurationError
 from gateway.resilience.backoff import Backoff
-from gateway.storage import quotas
-from gateway.storage.purges import Purge, Purges
+from gateway.storage.local import TierDown, prepare
+from gateway.storage.purges import Purge
+from gateway.storage.settings import TierSettings
 
 _log = logging.getLogger(__name__)
 
@@ -80,12 +83,10 @@ class Supervisor:
         self._present: set[WorkerProcess] = set()
         """Every worker whose reading isn't in `_past` yet, retiring ones included."""
         self._past = totals.nothing()
-        self._purges = Purges()
-        """What was purged since the start, for workers that begin later."""
-        self._quotas = quotas.new_table()
-        """The workers' table of rate limits: it outlives each of them."""
+        self._shared = SharedMemory.new()
+        """It outlives each of the workers."""
+        self._desk = PurgeDesk(self._shared.fence, rules.in_force.workers)
         self._explainer = Explainer()
-        self._cdn = Propagation()
         self.history = History()
         self.editor = Editor(rules, self.reload)
         self._stop = asyncio.Event()
@@ -124,11 +125,12 @@ class Supervisor:
         admin = Admin(self, addresses.bound(admin_socket), token)
         await admin.start(admin_socket)
         try:
+            self._open_tiers()
             await self._begin()
             if not self._stop.is_set():
                 self._stage = Stage.SERVING
                 announce(self._ready_line(addresses.bound(admin_socket)))
-                self._held.spawn(self._cdn.run(), name="purges for the CDN")
+                self._held.spawn(self._desk.cdn.run(), name="purges for the CDN")
                 self._held.spawn(self._poll(), name="poll of the workers' counts")
                 self._held.spawn(self._rules.watch(self._changed), name="watch of the rules")
                 await self._stop.wait()
@@ -141,6 +143,7 @@ class Supervisor:
                 await worker.ended.wait()
             self._close_places()
             await admin.close()
+            await self._desk.close()
             await self._held.close()
         return 1 if self._at_once.is_set() else 0
 
@@ -154,7 +157,7 @@ class Supervisor:
             rules_loaded=self._rules_loaded,
             rules_current=self._rules.error is None,
             rules_failures=self._rules.failures,
-            cdn=(self._cdn.sent, self._cdn.failed, self._cdn.overflows),
+            cdn=self._desk.cdn.counts,
         )
 
     async def reading(self) -> Reading:
@@ -221,9 +224,7 @@ class Supervisor:
 
     async def purge(self, purges: list[Purge]) -> Receipt:
         """Let every worker know of *purges*; return who said that it does."""
-        self._note(purges)
-        self._cdn.take(purges, self._rules.snapshot)
-        return await tell(list(self._present), purges)
+        return await self._desk.purge(purges, self._present, self._rules.snapshot)
 
     async def explain(self, question: Question) -> dict[str, Any]:
         """Explain *question* under the rules in force, with what the workers have stored."""
@@ -231,16 +232,26 @@ class Supervisor:
 
     def _spread(self, teller: WorkerProcess, purges: list[Purge]) -> None:
         """Let the others know of what *teller* noted first."""
-        self._note(purges)
-        self._cdn.take(purges, self._rules.snapshot)
-        for worker in self._present:
-            if worker is not teller:
-                worker.tell(purges)
+        self._desk.spread(purges, teller, self._present, self._rules.snapshot)
 
-    def _note(self, purges: list[Purge]) -> None:
-        now = time.time()
-        for purge in purges:
-            self._purges.apply(purge, now)
+    def _open_tiers(self) -> None:
+        """Make ready what the workers share, and take over what was purged before."""
+        tiers = TierSettings() if self._rules.snapshot is None else self._rules.snapshot.tiers
+        folder = Path(self.settings.state_dir)
+        if tiers.local is None and tiers.redis is None:
+            # Nothing outlives this gateway.
+            return
+        self._desk.open(folder)
+        if tiers.local is not None:
+            path = Path(tiers.local.path or folder / "local")
+            try:
+                told = prepare(path, tiers.local.quota)
+                if told is not None:
+                    _log.warning("the local tier at %s", told)
+            except TierDown as error:
+                _log.error("the local tier is off: %s", error)
+        if tiers.redis is not None:
+            self._desk.join(tiers.redis, self._held, self._present)
 
     async def _changed(self, *, force: bool = False) -> None:
         """Act on a change of the rules file; what is wrong with it has been told."""
@@ -277,15 +288,21 @@ class Supervisor:
             self._held.spawn(self._keep_filled(place), name=f"place of {place.name}")
 
     async def _fill(self, place: Place) -> None:
-        worker = await WorkerProcess.begin(
-            place.name,
-            self.settings,
-            place.listening,
-            self._held,
-            lambda: list(self._purges.history()),
-            self._spread,
-            self._quotas,
-        )
+        seat = self._desk.seat()
+        try:
+            worker = await WorkerProcess.begin(
+                place.name,
+                self.settings,
+                place.listening,
+                self._held,
+                seat,
+                self._desk.known,
+                self._spread,
+                self._shared,
+            )
+        except OSError:
+            self._desk.bury(seat)
+            raise
         # No await between its first message and this: it misses no purge.
         self._present.add(worker)
         place.worker = worker
@@ -298,6 +315,7 @@ class Supervisor:
         await worker.ended.wait()
         # One step without an await: no sum sees the worker twice, or not at all.
         self._present.discard(worker)
+        self._desk.bury(worker.place)
         self._past = totals.total([self._past, totals.remains(worker.reading)])
 
     async def _keep_filled(self, place: Place) -> None:

@@ -8,7 +8,14 @@ in its store) died with it.
 from collections import defaultdict
 from collections.abc import Iterable
 
-from gateway.counters import LATENCY_BOUNDS, EncodingCount, Latencies, Reading, RequestCount
+from gateway.counters import (
+    LATENCY_BOUNDS,
+    EncodingCount,
+    Latencies,
+    Reading,
+    RequestCount,
+    TierStatistics,
+)
 
 
 def nothing() -> Reading:
@@ -26,6 +33,7 @@ def total(readings: Iterable[Reading]) -> Reading:
     limited: dict[str, int] = defaultdict(int)
     up: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
     encodings: dict[tuple[str, str, int], EncodingCount] = {}
+    tiers: dict[str, TierStatistics] = defaultdict(TierStatistics)
     whole = nothing()
     for reading in readings:
         for count in reading.requests:
@@ -49,13 +57,9 @@ def total(readings: Iterable[Reading]) -> Reading:
             refused[status] += times
         for route, times in reading.limited.items():
             limited[route] += times
-        for each in reading.encodings:
-            labels = (each.route, each.coding, each.level)
-            sum_ = encodings.setdefault(labels, EncodingCount(*labels))
-            sum_.bodies += each.bodies
-            sum_.plain_bytes += each.plain_bytes
-            sum_.encoded_bytes += each.encoded_bytes
-            sum_.seconds += each.seconds
+        _add_encodings(encodings, reading.encodings)
+        for tier, counted in reading.tiers.items():
+            _add(tiers[tier], counted)
         for name in _PLAIN:
             setattr(whole, name, getattr(whole, name) + getattr(reading, name))
     whole.requests = [RequestCount(*labels, *both) for labels, both in sorted(requests.items())]
@@ -65,8 +69,21 @@ def total(readings: Iterable[Reading]) -> Reading:
     whole.origin_retries = dict(retries)
     whole.limited = dict(limited)
     whole.endpoints_up = {origin: dict(each) for origin, each in up.items()}
+    whole.tiers = dict(tiers)
     whole.encodings = [encodings[labels] for labels in sorted(encodings)]
     return whole
+
+
+def _add_encodings(
+    encodings: dict[tuple[str, str, int], EncodingCount], counted: Iterable[EncodingCount]
+) -> None:
+    for each in counted:
+        labels = (each.route, each.coding, each.level)
+        whole = encodings.setdefault(labels, EncodingCount(*labels))
+        whole.bodies += each.bodies
+        whole.plain_bytes += each.plain_bytes
+        whole.encoded_bytes += each.encoded_bytes
+        whole.seconds += each.seconds
 
 
 def remains(reading: Reading) -> Reading:
@@ -75,8 +92,20 @@ def remains(reading: Reading) -> Reading:
     for name in HELD:
         setattr(kept, name, 0)
     kept.endpoints_up = {}
+    for each in kept.tiers.values():
+        for name in _SHARED_BY_WORKERS:
+            setattr(each, name, 0)
     return kept
 
+
+def _add(whole: TierStatistics, counted: TierStatistics) -> None:
+    for name in TierStatistics.__struct_fields__:
+        ours, theirs = getattr(whole, name), getattr(counted, name)
+        # Each worker tells of the whole of a tier that they share.
+        setattr(whole, name, max(ours, theirs) if name in _SHARED_BY_WORKERS else ours + theirs)
+
+
+_SHARED_BY_WORKERS = frozenset({"bytes", "objects", "up"})
 
 HELD = (
     "connections_open",
@@ -98,6 +127,7 @@ _SUMMED_APART = frozenset(
         "endpoints_up",
         "encodings",
         "limited",
+        "tiers",
     }
 )
 _PLAIN = tuple(name for name in Reading.__struct_fields__ if name not in _SUMMED_APART)

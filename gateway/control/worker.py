@@ -42,6 +42,7 @@ from gateway.control.channel import (
     Told,
     Variant,
 )
+from gateway.control.shared import SharedMemory
 from gateway.counters import Counters, Reading
 from gateway.edge.insight import Looked
 from gateway.errors import ConfigurationError
@@ -59,8 +60,11 @@ class DataPlane(Protocol):
     async def reload(self, settings: Settings) -> None:
         """Go by the rules of *settings* from now on; raises ConfigurationError."""
 
-    def purge(self, purges: list[Purge]) -> None:
-        """Use nothing any more that *purges*, which began elsewhere, forbid."""
+    def purge(self, purges: list[Purge], place: int, at: float | None) -> None:
+        """Use nothing any more that *purges*, which began at *place*, forbid.
+
+        What was asked for before *at* (epoch seconds) is meant; None is before now.
+        """
 
     def stored(self, key: bytes) -> list[Variant]:
         """Return what is stored under the cache key *key*, newest first."""
@@ -71,8 +75,12 @@ class DataPlane(Protocol):
     def remember(self, purged: list[tuple[Purge, float]]) -> None:
         """Note what was purged before we began, and when (epoch seconds)."""
 
-    def share_quotas(self, descriptor: int) -> None:
-        """Hold clients to their limits together with whoever has the table *descriptor*."""
+    def share(self, shared: SharedMemory, place: int, counts: list[int]) -> None:
+        """Be one with the workers that have *shared*, too; to be called before `start`.
+
+        Purges that begin here are counted at *place*; *counts* says how many of each place are
+        known already.
+        """
 
     def announce_to(self, tell: Callable[[list[Purge]], None]) -> None:
         """Call *tell* with each purge that begins here, for the others to hear."""
@@ -92,10 +100,13 @@ def main(build: Build) -> int:
     """Run this process as a worker; return its exit status."""
     end = socket.socket(fileno=int(sys.argv[1]))
     listening = socket.socket(fileno=int(sys.argv[2]))
-    return uvloop.run(_live(end, listening, int(sys.argv[3]), build))
+    shared = SharedMemory(*(int(each) for each in sys.argv[3:]))
+    return uvloop.run(_live(end, listening, shared, build))
 
 
-async def _live(end: socket.socket, listening: socket.socket, quotas: int, build: Build) -> int:
+async def _live(
+    end: socket.socket, listening: socket.socket, shared: SharedMemory, build: Build
+) -> int:
     channel = await Channel.over(end)
     begin = await channel.receive()
     if not isinstance(begin, Begin):
@@ -114,7 +125,7 @@ async def _live(end: socket.socket, listening: socket.socket, quotas: int, build
             access_log = AccessLogFile(settings.access_log, counters)
         plane = build(settings, counters, access_log)
         plane.remember(begin.purged)
-        plane.share_quotas(quotas)
+        plane.share(shared, begin.place, begin.counts)
         plane.announce_to(lambda purges: channel.send(Spread(purges)))
         await plane.start(listening)
     except ConfigurationError as error:
@@ -189,8 +200,8 @@ class _Serving:
             case Drain():
                 self._asked = True
                 self._stop.set()
-            case PurgeNow(number, purges):
-                self._plane.purge(purges)
+            case PurgeNow(number, purges, place, at):
+                self._plane.purge(purges, place, at)
                 if number:
                     self._channel.send(Purged(number))
             case Peek(number, key):

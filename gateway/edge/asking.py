@@ -72,6 +72,24 @@ def find(
     site: Site, key: bytes, rules: CacheRules, head: RequestHead, now: float
 ) -> tuple[Shelf | None, Verdict]:
     """Return what lies under *key* and what to do about *head*, which asks for it."""
+    if site.fence is not None and not site.fence.current():
+        # A purge may be missing. Whoever fetches learns of it first (`consulting.py`).
+        return None, reuse.decide((), head, rules, now)
+    shelf, verdict = _find_in_memory(site, key, rules, head, now)
+    tiers = site.tiers
+    if tiers is None or isinstance(verdict, reuse.Deliver):
+        return shelf, verdict
+    newest = 0.0 if shelf is None else shelf.variants[0].arrival.response_time
+    found = tiers.at_hand(key, rules, newest)
+    if not found:
+        return shelf, verdict
+    shelving.promote(site, key, found)
+    return _find_in_memory(site, key, rules, head, now)
+
+
+def _find_in_memory(
+    site: Site, key: bytes, rules: CacheRules, head: RequestHead, now: float
+) -> tuple[Shelf | None, Verdict]:
     shelf = site.memory.peek(key)
     if shelf is None:
         return None, reuse.decide((), head, rules, now)

@@ -11,7 +11,9 @@ from collections import deque
 from typing import Protocol
 
 from gateway.edge import forwarding, shelving, treatment
+from gateway.edge.consulting import Consultation
 from gateway.edge.encoding import Encoding
+from gateway.edge.fetches import Fetches
 from gateway.edge.site import Site
 from gateway.errors import GatewayError, OriginSpokeNonsense
 from gateway.origin.request import OriginRequest
@@ -25,10 +27,8 @@ from gateway.wire.message import RequestHead, ResponseHead
 
 WINDOW_BYTES = 256 * 1024
 """How far a response that isn't stored may run ahead of its slowest reader."""
-_SIDE_BY_SIDE_SECONDS = 10.0
 _PASSING_SECONDS = 1.0
 """...after an error that says more about the moment than about the answer."""
-_SIDE_BY_SIDE_KEYS = 16_384
 
 
 class Reader(Protocol):
@@ -50,6 +50,9 @@ class Reader(Protocol):
     def fetch_released(self) -> None:
         """Ask again alone: this fetch brings nothing that may be shared."""
 
+    def fetch_found(self) -> None:
+        """Look into memory again: there was an answer in another tier."""
+
     def fetch_erred(self, status: int) -> bool:
         """Answer with something stale in place of an error of the origin's, if that may be.
 
@@ -69,7 +72,7 @@ class Fetch:
     def __init__(
         self,
         site: Site,
-        fetches: "Fetches",
+        fetches: Fetches,
         key: bytes,
         head: RequestHead,
         fields: Fields,
@@ -85,6 +88,7 @@ class Fetch:
         self._route = route
         self._validating = stored
         self._client = b""
+        self._consultation: Consultation | None = None
         self._forwarded: OriginRequest | None = None
         self._request_time = site.clock()
         self._repeating = False
@@ -110,9 +114,53 @@ class Fetch:
         self.failure: GatewayError | None = None
         self.trailers: Fields = NONE
 
-    def start(self, client: bytes) -> None:
-        """Send the request, on behalf of the client at the address *client*."""
+    def start(self, client: bytes, *, alone: bool = False) -> None:
+        """Get the answer, on behalf of the client at the address *client*.
+
+        From the origin, unless another tier has it; *alone* asks no other tier.
+        """
         self._client = client
+        site = self._site
+        if alone or (site.tiers is None and site.is_current()):
+            self._ask()
+            return
+        stored = self._validating
+        newest = 0.0 if stored is None else stored.arrival.response_time
+        self._consultation = Consultation(
+            site, self._key, self._route.cache, newest, self._consulted
+        )
+        self._consultation.begin()
+
+    def _consulted(self, found: bool) -> None:
+        """Go on, after other tiers were asked."""
+        if self.ended:
+            self._release()
+            return
+        if not found:
+            if self._consultation is not None and self._consultation.unshared:
+                # Nobody waits in line for what is to be asked for one by one.
+                self._fetches.remember_apart(self._key, _PASSING_SECONDS)
+                self._fetches.remove(self._key, self)
+                others, self._readers = self._readers[1:], self._readers[:1]
+                for reader in others:
+                    reader.fetch_released()
+            self._request_time = self._site.clock()
+            self._ask()
+            return
+        self.ended = True
+        self._fetches.remove(self._key, self)
+        readers, self._readers = self._readers, []
+        for reader in readers:
+            reader.fetch_found()
+
+    def _release(self) -> None:
+        consultation, self._consultation = self._consultation, None
+        if consultation is not None:
+            consultation.release()
+
+    def _ask(self) -> None:
+        """Send the request to the origin."""
+        client = self._client
         pool = self._site.pools[self._route.origin]
         fields = self._fields
         if self._validating is not None:
@@ -219,6 +267,7 @@ class Fetch:
             passing = head.status >= 500 or head.status == 429
             self._fetches.remember_apart(self._key, _PASSING_SECONDS if passing else None)
         self._fetches.remove(self._key, self)
+        self._release()
         others, self._readers = self._readers[1:], self._readers[:1]
         if self._readers:
             self._readers[0].fetch_head(self)
@@ -251,6 +300,7 @@ class Fetch:
             for reader in readers[1:]:
                 reader.fetch_released()
             del readers[1:]
+        self._release()
         for reader in readers:
             reader.fetch_validated(fresh)
 
@@ -265,6 +315,7 @@ class Fetch:
             self._keeping = None
             self._fetches.remember_apart(self._key)
             self._fetches.remove(self._key, self)
+            self._release()
 
     def take_break(self) -> None:
         """Let the readers take what has come so far."""
@@ -281,7 +332,7 @@ class Fetch:
             self._repeating = False
             self._validating = None
             self._request_time = self._site.clock()
-            self.start(self._client)
+            self._ask()
             return
         self.ended = True
         self.trailers = trailers
@@ -290,6 +341,7 @@ class Fetch:
             self.stored = self._keeping.complete()
             if not self.outdated:
                 shelving.keep(self._site, self._key, self.stored)
+        self._release()
         for reader in tuple(self._readers):
             reader.pump()
 
@@ -297,6 +349,7 @@ class Fetch:
         """Tell everybody who waits."""
         self.failure = error
         self._fetches.remove(self._key, self)
+        self._release()
         readers, self._readers = self._readers, []
         for reader in readers:
             reader.fetch_failed(error)
@@ -310,6 +363,7 @@ class Fetch:
     def _abandon(self) -> None:
         self.ended = True
         self._fetches.remove(self._key, self)
+        self._release()
         if self._forwarded is not None:
             self._forwarded.abandon()
 
@@ -331,66 +385,3 @@ class Fetch:
                 self._forwarded.pause()
             else:
                 self._forwarded.resume()
-
-
-class Fetches:
-    """The fetches under way in this worker, by cache key."""
-
-    def __init__(self, site: Site) -> None:
-        self._site = site
-        self._by_key: dict[bytes, list[Fetch]] = {}
-        self.side_by_side: dict[bytes, float] = {}
-        """Keys whose requests don't wait for one another, and until when (monotonic seconds)."""
-
-    def find(self, key: bytes, head: RequestHead) -> Fetch | None:
-        """Return a fetch that a request for *key* may wait for."""
-        for fetch in self._by_key.get(key, ()):
-            if fetch.accepts(head):
-                return fetch
-        return None
-
-    def add(self, key: bytes, fetch: Fetch) -> None:
-        """Let others find *fetch*."""
-        self._by_key.setdefault(key, []).append(fetch)
-
-    def remove(self, key: bytes, fetch: Fetch) -> None:
-        """Let nobody find *fetch* any more."""
-        fetches = self._by_key.get(key)
-        if fetches is not None and fetch in fetches:
-            fetches.remove(fetch)
-            if not fetches:
-                del self._by_key[key]
-
-    def outdate(self, key: bytes) -> None:
-        """Let nobody join what is under way for *key*, and keep nothing of it.
-
-        A write made wrong what an origin may have read before.
-        """
-        for fetch in self._by_key.pop(key, ()):
-            fetch.outdated = True
-
-    def apart(self, key: bytes) -> bool:
-        """Return whether requests for *key* should go side by side for now."""
-        until = self.side_by_side.get(key)
-        if until is None:
-            return False
-        if until < self._site.monotonic():
-            del self.side_by_side[key]
-            return False
-        return True
-
-    def remember_apart(self, key: bytes, seconds: float | None = None) -> None:
-        """Let requests for *key* go side by side for a while: its answers can't be shared.
-
-        For *seconds*; None for as long as usual.
-        """
-        self.side_by_side.pop(key, None)
-        if len(self.side_by_side) >= _SIDE_BY_SIDE_KEYS:
-            del self.side_by_side[next(iter(self.side_by_side))]
-        until = _SIDE_BY_SIDE_SECONDS if seconds is None else seconds
-        self.side_by_side[key] = self._site.monotonic() + until
-
-    def remember_together(self, key: bytes) -> None:
-        """Let requests for *key* wait for one another again."""
-        if self.side_by_side:
-            self.side_by_side.pop(key, None)

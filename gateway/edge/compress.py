@@ -9,7 +9,7 @@ as can be, within a share of one processor's time.
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -84,12 +84,18 @@ def coding_for(
     return wanted.coding if size is None or size >= least else None
 
 
+def _nowhere(key: bytes, variants: Sequence[StoredResponse]) -> None:
+    """Tell nobody: memory is all there is."""
+
+
 class Representations:
     """What stored responses look like to clients, and the threads that make them so."""
 
     def __init__(self, memory: MemoryStore, counters: Counters) -> None:
         self._memory = memory
         self._counters = counters
+        self.kept: Callable[[bytes, Sequence[StoredResponse]], None] = _nowhere
+        """Is told of what lies under a key in memory with a form more."""
         self._threads: ThreadPoolExecutor | None = None
         self._spare: ThreadPoolExecutor | None = None
         self._waiting: dict[tuple[bytes, int, str], tuple[StoredResponse, list[Made]]] = {}
@@ -227,7 +233,10 @@ class Representations:
         if weight + SHELF_BYTES + len(key) > self._memory.max_object_bytes:
             # Better large and at hand than small and gone.
             return False
-        return self._memory.keep(key, variants)
+        if not self._memory.keep(key, variants):
+            return False
+        self.kept(key, variants)
+        return True
 
     def run(self, work: Callable[[], object], done: Callable[..., None]) -> None:
         """Let a thread do *work*; *done* gets what it returns, None when it failed."""

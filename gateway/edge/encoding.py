@@ -207,6 +207,9 @@ class Encoding:
     def fetch_released(self) -> None:
         """Nothing: the head was there before this began."""
 
+    def fetch_found(self) -> None:
+        """Nothing: the head was there before this began."""
+
     def fetch_erred(self, status: int) -> bool:  # noqa: ARG002
         """Have the error; the head was there before this began."""
         return False

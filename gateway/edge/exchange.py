@@ -9,34 +9,32 @@ from dataclasses import replace
 from http import HTTPStatus
 from typing import assert_never
 
-from gateway.edge import compress, forwarding, shelving
+from gateway.edge import asking, compress, forwarding, shelving
 from gateway.edge.answer import Client
 from gateway.edge.asked import Asking, Bypassing, Cacheable, Settled
 from gateway.edge.collapse import Fetch
 from gateway.edge.encoding import Encoding
 from gateway.edge.refreshing import Refreshes
-from gateway.edge.relay import Relay
 from gateway.edge.select import select, wants_range
 from gateway.edge.site import Site
-from gateway.errors import GatewayError, OriginSpokeNonsense
+from gateway.edge.stored_answer import StoredAnswer
+from gateway.errors import GatewayError
 from gateway.origin.upload import Upload
-from gateway.policy import downstream, negotiation, outcome, reuse
-from gateway.policy.age import current_age
+from gateway.policy import downstream, negotiation, reuse
 from gateway.policy.negotiation import Coding
 from gateway.policy.outcome import Word
 from gateway.policy.reuse import Deliver, DeliverStale, Forward, Forwarded, Refuse, Validate
 from gateway.policy.reuse import Fetch as FetchVerdict
-from gateway.policy.stored import Form, StoredResponse
-from gateway.wire.fields import NONE, line
+from gateway.policy.stored import StoredResponse
+from gateway.wire.fields import NONE
 from gateway.wire.framing import CHUNKED, Framing, Sized
 from gateway.wire.message import RequestHead, ResponseHead
 
 _NEVER = float("inf")
 _FLUSHED_BYTES = 8 * 1024
-_NAMED = frozenset(int(status) for status in HTTPStatus)
 
 
-class Exchange(Relay):
+class Exchange(StoredAnswer):
     """Answers one request of one client."""
 
     __slots__ = ("_fetch", "_refreshes", "deadline", "position", "watched_in")
@@ -98,6 +96,10 @@ class Exchange(Relay):
         if isinstance(asked, Settled):
             self._settle(asked)
             return
+        self._follow(raw, asked)
+
+    def _follow(self, raw: bytes, asked: Cacheable) -> None:
+        """Do what was decided."""
         match asked.verdict:
             case Deliver() as verdict:
                 self._deliver(verdict.stored, Word.HIT)
@@ -118,17 +120,6 @@ class Exchange(Relay):
                 self._relay(raw)
             case _:
                 assert_never(asked.verdict)
-
-    def _settle(self, asked: Settled) -> None:
-        """Answer without cache and origin, as the route says."""
-        response = asked.response
-        fields = self.route.response_fields.apply(response.fields)
-        reason = HTTPStatus(response.status).phrase.encode() if response.status in _NAMED else b""
-        cache_status = outcome.cache_status(detail=asked.detail, generated=True)
-        self._start(response.status, reason, fields.lines, len(response.body), cache_status)
-        self.reply.piece(response.body)
-        self.reply.end(NONE)
-        self._finish()
 
     def _deliver_stale(self, asked: Cacheable, verdict: DeliverStale) -> None:
         """Answer with what is no longer fresh, and see to it that something new comes."""
@@ -188,72 +179,16 @@ class Exchange(Relay):
         self._deliver(stored, Word.STALE, status)
         return True
 
-    def _deliver(self, stored: StoredResponse, word: Word, answered: int | None = 304) -> None:
-        """Answer with a stored response; *answered* is the origin's status, None for none."""
-        self._leave()
-        self.word = word
-        asked = self.asked
-        shelf = asked.shelf if isinstance(asked, Cacheable) else None
-        if shelf is not None:
-            shelf.visited = True
-        if self.route.compression is not None and isinstance(asked, Cacheable):
-            made = self._site.representations.at_hand(None, stored, self.route, self.head)
-            if made is None:
-                self._wait_for_form(asked.key, stored, word, answered)
-                return
-            stored = made
-        self._send_stored(stored, word, answered)
-
-    def _wait_for_form(
-        self, key: bytes, stored: StoredResponse, word: Word, answered: int | None
-    ) -> None:
-        """Answer with *stored* once it is encoded as this client wants it."""
-        site = self._site
-
-        def made(form: Form | None) -> None:
-            if self._over:
-                return
-            if form is not None:
-                formed = replace(stored, forms=(form,))
-                found = site.representations.at_hand(None, formed, self.route, self.head)
-                assert found is not None
-                self._send_stored(found, word, answered)
-            elif compress.readable(stored, self.route, self.head):
-                self._send_stored(stored, word, answered)
-            else:
-                error = OriginSpokeNonsense("sent a body that isn't what its encoding says")
-                self._give_up(error, self._tell(error))
-
-        site.representations.make(key, stored, self.route, self.head, made)
-
-    def _send_stored(self, stored: StoredResponse, word: Word, answered: int | None) -> None:
-        selected = select(self.head, stored, self.route)
-        now = self._site.clock()
-        age = current_age(stored.arrival, now)
-        lines = (*selected.lines, line(b"Age", b"%d" % age))
-        if self._why is None:
-            cache_status = outcome.cache_status(ttl=stored.lifetime - age)
-        elif word is Word.STALE:
-            cache_status = outcome.cache_status(
-                forwarded=self._why,
-                forwarded_status=answered,
-                collapsed=self._collapsed,
-                ttl=stored.lifetime - age,
-                detail="stale-if-error",
-            )
-        else:
-            cache_status = self._cache_status(answered or 304, stored)
-        self._start(selected.status, selected.reason, lines, selected.length, cache_status)
-        if self.head.method != b"HEAD":
-            for piece in selected.pieces:
-                self.reply.piece(piece)
-        self.reply.end(NONE)
-        self._finish()
-
     # Through the cache: the exchange reads along with a fetch.
 
     def _join(
-        self, raw: bytes, asked: Cacheable, stored: StoredResponse | None, why: Forwarded
+        self,
+        raw: bytes,
+        asked: Cacheable,
+        stored: StoredResponse | None,
+        why: Forwarded,
+        *,
+        alone: bool = False,
     ) -> None:
         self._why = why
         fetches = self._fetches
@@ -284,7 +219,7 @@ class Exchange(Relay):
         self._fetch = fetch
         fetches.add(asked.key, fetch)
         fetch.join(self)
-        fetch.start(self._client.address)
+        fetch.start(self._client.address, alone=alone)
 
     def fetch_interim(self, head: ResponseHead) -> None:
         """Pass a 1xx response on."""
@@ -365,6 +300,24 @@ class Exchange(Relay):
     def fetch_validated(self, stored: StoredResponse) -> None:
         """Answer with the stored response, which is good again."""
         self._deliver(stored, Word.REVALIDATED)
+
+    def fetch_found(self) -> None:
+        """Look again: what was fetched elsewhere is in memory now."""
+        asked = self.asked
+        assert isinstance(asked, Cacheable)
+        self._leave()
+        self._why = None
+        self._collapsed = False
+        rules = self.route.cache
+        found = asking.find(self._site, asked.key, rules, self.head, self._site.clock())
+        asked.shelf, verdict = found
+        asked.verdict = verdict
+        if isinstance(verdict, FetchVerdict | Validate):
+            # It isn't for this request: another variant, or purged again by now.
+            stored = verdict.stored if isinstance(verdict, Validate) else None
+            self._join(b"", asked, stored, verdict.why, alone=True)
+        else:
+            self._follow(b"", asked)
 
     def fetch_released(self) -> None:
         """Ask again: what the fetch brought is for somebody else."""

@@ -57,7 +57,8 @@ class FastLane:
         stamp = self._site.stamp
         shelf = entry.shelf
         if (
-            not shelf.live
+            not self._site.is_current()
+            or not shelf.live
             or entry.until < stamp.now + _MARGIN_SECONDS
             or shelf.checked != self._site.purges.serial
         ):

@@ -8,10 +8,10 @@ from collections.abc import Callable
 
 from gateway.clock import RESOLUTION
 from gateway.counters import Counters, Reading
-from gateway.edge.collapse import Fetches
 from gateway.edge.connection import ClientConnection
 from gateway.edge.doorway import Door, Negotiated, bind, open_door
 from gateway.edge.fast_lane import FastLane
+from gateway.edge.fetches import Fetches
 from gateway.edge.h2 import Http2Connection
 from gateway.edge.insight import Looked
 from gateway.edge.interfaces import AccessLog
@@ -98,21 +98,22 @@ class Gateway:
         self.site.adopt(snapshot)
         self._refreshes.fetches.side_by_side.clear()
 
-    def purge(self, purges: list[Purge]) -> None:
-        """Use nothing any more that *purges*, which began elsewhere, forbid."""
+    def purge(self, purges: list[Purge], place: int = 0, at: float | None = None) -> None:
+        """Use nothing any more that *purges*, which began at *place*, forbid.
+
+        What was asked for before *at* (epoch seconds) is meant; None is before now.
+        """
         for purge in purges:
             for each in self.site.named(purge):
-                self.site.purge(each)
+                self.site.purge(each, at)
+        if self.site.fence is not None:
+            self.site.fence.applied(place)
 
     def remember(self, purged: list[tuple[Purge, float]]) -> None:
         """Note what was purged before we began, and when (epoch seconds)."""
         for purge, at in purged:
             for each in self.site.named(purge):
                 self.site.purges.apply(each, at)
-
-    def share_quotas(self, descriptor: int) -> None:
-        """Hold clients to their limits together with whoever has the table *descriptor*."""
-        self.site.limiter.share(descriptor)
 
     def announce_to(self, tell: Callable[[list[Purge]], None]) -> None:
         """Call *tell* with each purge that begins here, for the others to hear."""
@@ -142,6 +143,8 @@ class Gateway:
             timer.cancel()
         for pool in site.pools.values():
             pool.close_idle()
+        if site.tiers is not None:
+            await site.tiers.close()
         await site.background.close()
         site.tick()
         site.representations.close()

@@ -88,7 +88,7 @@ class RepeatedHead:
         self.limited = limited
         """By whom its requests are counted; None for not at all. Then nothing is ready ahead."""
         self.log = log
-        self.stamp = -1
+        self.stamp: float = -1
         self.wire = b""
         """What is sent, whole or all but `large_body`."""
         self.large_body = b""

@@ -32,7 +32,7 @@ class RepeatedPass:
         before_client: bytes,
         pool: Origin,
         latencies: Latencies,
-        stamp: int,
+        stamp: float,
     ) -> None:
         """*before_client* is the head for the origin, up to what names the client."""
         self.head = head
@@ -87,7 +87,7 @@ class RepeatedPasses:
     def __init__(self, counters: Counters, insight: Insight) -> None:
         self._counters = counters
         self._insight = insight
-        self._made_under = -1
+        self._made_under: float = -1
         self.table: dict[bytes, RepeatedPass] = {}
         """What is known, by the head's bytes; look at the stamp before using it."""
 

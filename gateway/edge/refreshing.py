@@ -9,7 +9,8 @@ from dataclasses import replace
 
 from gateway.edge import forwarding
 from gateway.edge.asked import Cacheable
-from gateway.edge.collapse import Fetch, Fetches
+from gateway.edge.collapse import Fetch
+from gateway.edge.fetches import Fetches
 from gateway.edge.site import Site
 from gateway.errors import GatewayError
 from gateway.policy import refresh
@@ -112,6 +113,10 @@ class _Refresh:
 
     def fetch_validated(self, stored: StoredResponse) -> None:  # noqa: ARG002
         """Note that it is good again."""
+        self._refreshes.succeeded(self._key)
+
+    def fetch_found(self) -> None:
+        """Note that another has refreshed it."""
         self._refreshes.succeeded(self._key)
 
     def fetch_released(self) -> None:

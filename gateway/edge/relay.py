@@ -7,8 +7,8 @@ wrong, that an answer could have been shared after all.
 from gateway.edge import asking, compress, encoders, forwarding, shelving, treatment
 from gateway.edge.answer import Answer
 from gateway.edge.asked import Bypassing, Cacheable
-from gateway.edge.collapse import Fetches
 from gateway.edge.encoding import BACKLOG_BYTES, Encoder
+from gateway.edge.fetches import Fetches
 from gateway.edge.invalidating import invalidate
 from gateway.edge.passes import RepeatedPass
 from gateway.errors import GatewayError, OriginSpokeNonsense

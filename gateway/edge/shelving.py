@@ -90,7 +90,25 @@ def keep(site: Site, key: bytes, fresh: StoredResponse) -> None:
     """Put *fresh* on its shelf, in place of the variant that it supersedes."""
     shelf = site.memory.peek(key)
     others = () if shelf is None else shelf.variants
-    site.memory.keep(key, storing.filed(others, fresh))
+    _put(site, key, storing.filed(others, fresh))
+
+
+def promote(site: Site, key: bytes, found: tuple[StoredResponse, ...]) -> None:
+    """Put what a lower tier has under *key* into memory, beside what is newer there."""
+    shelf = site.memory.peek(key)
+    variants = () if shelf is None else shelf.variants
+    for each in reversed(found):
+        known = next((one for one in variants if one.nominated == each.nominated), None)
+        if known is None or known.arrival.response_time < each.arrival.response_time:
+            variants = storing.filed(variants, each)
+    site.memory.keep(key, variants)
+
+
+def _put(site: Site, key: bytes, variants: tuple[StoredResponse, ...]) -> None:
+    """Put *variants* on the shelf *key*, and into the tiers below."""
+    site.memory.keep(key, variants)
+    if site.tiers is not None:
+        site.tiers.keep(key, variants)
 
 
 def replace(
@@ -103,7 +121,7 @@ def replace(
     if storing.forbidden(fresh.status, fresh.fields, fresh.directives, rules) is not None:
         discard(site, key, stored)
         return False
-    site.memory.keep(key, storing.filed(_others(site, key, stored), fresh))
+    _put(site, key, storing.filed(_others(site, key, stored), fresh))
     return True
 
 
@@ -136,9 +154,11 @@ def discard(site: Site, key: bytes, stored: StoredResponse) -> None:
     """Forget *stored*, and leave the other variants beside it."""
     others = _others(site, key, stored)
     if others:
-        site.memory.keep(key, others)
-    else:
-        site.memory.remove(key)
+        _put(site, key, others)
+        return
+    site.memory.remove(key)
+    if site.tiers is not None:
+        site.tiers.forget(key)
 
 
 def holds(site: Site, key: bytes, stored: StoredResponse) -> bool:

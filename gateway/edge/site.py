@@ -6,6 +6,7 @@ import random
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Protocol
 
 from gateway.background import Background
@@ -26,8 +27,11 @@ from gateway.origin.origin import Origin
 from gateway.policy import key as keys
 from gateway.policy.rules import Scope
 from gateway.routing.trpc import Batches
+from gateway.storage.fence import Fence, FencedStamp
+from gateway.storage.leases import Leases
 from gateway.storage.memory import MemoryStore
 from gateway.storage.purges import Kind, Purge, Purges
+from gateway.storage.tiers import Tiers
 from gateway.wire.target import origin_form
 
 _log = logging.getLogger("gateway.origin")
@@ -67,6 +71,10 @@ class Site:
         self.background = Background()
         self.watch = Watch(time.monotonic())
         self.stamp = Stamp(clock())
+        self.fence: Fence | None = None
+        """What purges there were; None where this process hears of each before anybody else."""
+        self.tiers: Tiers | None = None
+        """What is below memory; None is nothing."""
         self.memory = MemoryStore(snapshot.memory_bytes, snapshot.object_bytes)
         self.insight = Insight(clock)
         self.heads = RepeatedHeads(self.stamp, counters, self.insight)
@@ -110,6 +118,35 @@ class Site:
                 time.monotonic,
                 random.random,
             )
+
+    def stand_behind(self, fence: Fence) -> None:
+        """Rely on what is stored only while *fence* says that every purge is known."""
+        self.fence = fence
+        self.stamp = FencedStamp(self.clock(), fence)
+        self.heads = RepeatedHeads(self.stamp, self.counters, self.insight)
+        self.no_heads = RepeatedHeads(self.stamp, self.counters, self.insight)
+
+    def is_current(self) -> bool:
+        """Return whether every purge is known here."""
+        return self.fence is None or self.fence.current()
+
+    def open_tiers(self, folder: Path, leases: Leases | None) -> None:
+        """Open what the rules have below memory; *folder* is the gateway's own."""
+        settings = self.snapshot.tiers
+        if settings.local is None and settings.redis is None:
+            return
+        self.tiers = Tiers(
+            settings,
+            folder,
+            self.background,
+            clock=self.clock,
+            monotonic=self.monotonic,
+            chance=self.chance,
+            judge=self.purges.judge,
+            fence=self.fence,
+            leases=leases,
+        )
+        self.representations.kept = self.tiers.keep
 
     def adopt(self, snapshot: Snapshot) -> None:
         """Go by other rules from now on."""
@@ -162,16 +199,19 @@ class Site:
                 return route.compression.recompress_after
         return None
 
-    def purge(self, purge: Purge) -> None:
-        """Note *purge*, which began elsewhere or was told to others already."""
+    def purge(self, purge: Purge, at: float | None = None) -> None:
+        """Note *purge*, of what was asked for before *at* (epoch seconds; None is now)."""
         now = self.clock()
-        self.purges.apply(purge, now)
+        self.purges.apply(purge, now if at is None else at)
         # What is prepared for repeated heads has to be looked at again.
         self.stamp.change(now)
 
     def spread(self, purge: Purge) -> None:
         """Note *purge*, and see to it that every worker and replica does."""
         self.purge(purge)
+        if self.fence is not None:
+            # Counted before it is told: nobody may use anything in between.
+            self.fence.begin()
         self.announce([purge])
 
     def named(self, purge: Purge) -> list[Purge]:
@@ -201,6 +241,8 @@ class Site:
         counters.store_limit_bytes = self.memory.limit_bytes
         counters.store_objects = self.memory.objects
         counters.store_evictions = self.memory.evictions
+        if self.tiers is not None:
+            counters.tiers = self.tiers.measure()
 
 
 def _hsts(snapshot: Snapshot) -> bytes:

@@ -8,6 +8,7 @@ from gateway.routing.access import Network
 from gateway.routing.identity import IdentityVerifier
 from gateway.routing.table import RouteTable
 from gateway.routing.writes import OnWrite
+from gateway.storage.settings import TierSettings
 
 MEBIBYTE = 1 << 20
 
@@ -100,5 +101,7 @@ class Snapshot:
     listening: Listening = Listening()
     on_write: tuple[OnWrite, ...] = ()
     """What successful writes make wrong."""
+    tiers: TierSettings = TierSettings()
+    """What is below memory."""
     cdn: CdnSettings | None = None
     """Where purges go on to; None is nowhere."""

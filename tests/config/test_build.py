@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.config import schema, spec, spec_listen, spec_origins
+from gateway.config import schema, spec_listen, spec_origins, spec_tiers
 from gateway.config.build import Examined, examine, load
 from gateway.config.shapes import TextShape
 from gateway.config.tables import Key
@@ -208,8 +208,8 @@ def test_the_memory_tier_is_declared_as_it_is_built_in() -> None:
     snapshot = load(HERE / "accepted/only_a_version.yaml", {}, "http://127.0.0.1:9")
     fields = Snapshot(snapshot.routes, snapshot.origins, snapshot.identity)
 
-    assert spec.MEMORY_SIZE.default == show_size(fields.memory_bytes)
-    assert spec.MAX_OBJECT.default == show_size(fields.object_bytes)
+    assert spec_tiers.MEMORY_SIZE.default == show_size(fields.memory_bytes)
+    assert spec_tiers.MAX_OBJECT.default == show_size(fields.object_bytes)
     assert (snapshot.memory_bytes, snapshot.object_bytes) == (
         fields.memory_bytes,
         fields.object_bytes,

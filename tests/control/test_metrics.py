@@ -7,7 +7,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from gateway.control import totals
 from gateway.control.metrics import Facts, exposition
-from gateway.counters import Counters, Reading
+from gateway.counters import Counters, Reading, TierStatistics
 
 DOCUMENTED = Path(__file__).parents[2] / "docs" / "metrics.md"
 
@@ -25,6 +25,7 @@ def a_reading() -> Reading:
         counters.origin_latency["hub"].observe(seconds)
     counters.encoded(("lists", "br", 4), 1000, 200, 0.25)
     counters.connections_open = 5
+    counters.tiers = {"local": TierStatistics(hits=3, bytes=100, up=1)}
     return counters.reading()
 
 

@@ -13,6 +13,7 @@ from contextlib import suppress
 
 from gateway.control.access_log import AccessLogFile
 from gateway.control.channel import Settings, Variant
+from gateway.control.shared import SharedMemory
 from gateway.counters import Counters, Reading
 from gateway.edge.insight import Key, Looked
 from gateway.edge.interfaces import NOTHING, LogEntry
@@ -58,7 +59,7 @@ class SmallPlane:
             raise ConfigurationError("a worker refuses these rules")
         self.rules = settings.rules_text
 
-    def purge(self, purges: list[Purge]) -> None:
+    def purge(self, purges: list[Purge], place: int, at: float | None) -> None:
         self.purged += purges
 
     def stored(self, key: bytes) -> list[Variant]:
@@ -70,8 +71,9 @@ class SmallPlane:
     def looked(self, most: int) -> Looked:
         return Looked([Key("hub.test/", "pages", hits=most)])
 
-    def share_quotas(self, descriptor: int) -> None:
-        os.close(descriptor)
+    def share(self, shared: SharedMemory, place: int, counts: list[int]) -> None:
+        for descriptor in shared.descriptors:
+            os.close(descriptor)
 
     def announce_to(self, tell: Callable[[list[Purge]], None]) -> None:
         self._tell = tell

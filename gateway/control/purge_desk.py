@@ -1,0 +1,150 @@
+"""Where purges come together: from operators, workers, other replicas, the database.
+
+Each is noted, counted where every worker sees it before it acts on anything, told to the
+workers, to the other replicas and to the CDN. The order makes it exact: from the moment in
+which a purge is counted no worker uses what it forbids, told or not (`storage/fence.py`).
+"""
+
+import fcntl
+import os
+import time
+from collections.abc import Coroutine, Iterable
+from pathlib import Path
+from typing import Any
+
+from gateway.background import Background
+from gateway.control.process import WorkerProcess
+from gateway.control.propagation import Propagation
+from gateway.control.purge_book import PurgeBook
+from gateway.control.purging import Receipt, tell
+from gateway.control.replicas import Replicas
+from gateway.edge.snapshot import Snapshot
+from gateway.errors import ConfigurationError
+from gateway.storage.fence import PLACES, Fence
+from gateway.storage.purges import Purge
+from gateway.storage.settings import RedisSettings
+
+
+class PurgeDesk:
+    """The purges of one gateway."""
+
+    def __init__(self, fence: int, workers: int) -> None:
+        """Stand behind the fence with this descriptor, for so many *workers* at a time."""
+        self.book = PurgeBook()
+        self.cdn = Propagation()
+        self.replicas: Replicas | None = None
+        """The other gateways; None when there are none."""
+        self._alone = workers == 1
+        self._lock = -1
+        # Others may be finishing what they had begun.
+        self._places = min(4 * workers + 6, PLACES)
+        self._free = list(range(self._places - 1, 0, -1))
+        self.fence = Fence(fence, 0, [0] * self._places)
+
+    def open(self, folder: Path) -> None:
+        """Take over what is written in the gateway's *folder*; raises ConfigurationError."""
+        lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            os.close(lock)
+            raise ConfigurationError(
+                f"{folder} is in use by another gateway; choose another with --state-dir"
+            ) from error
+        self._lock = lock
+        self.book.open(folder / "purges.jsonl")
+
+    def join(
+        self, settings: RedisSettings, held: Background, workers: Iterable[WorkerProcess]
+    ) -> None:
+        """Be one cache with the other gateways at *settings*; *held* holds what runs for it.
+
+        *workers* are those that are there at any time.
+        """
+        self.replicas = Replicas(
+            settings,
+            self.fence,
+            self.book,
+            lambda purges, at: self.hear(purges, at, workers),
+            held,
+        )
+        # Until what was missed is known, nothing that was stored before is used.
+        self.fence.until = 0.0
+        held.spawn(self.replicas.run(), name="purges of other replicas")
+
+    async def close(self) -> None:
+        """Tell the other replicas what they don't know yet, and let go."""
+        if self.replicas is not None:
+            await self.replicas.close()
+        self.book.close()
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
+
+    # For workers that begin, and end.
+
+    def seat(self) -> int:
+        """Return a place for a worker that begins; raises OSError when all are taken."""
+        if not self._free:
+            raise OSError("too many workers are still ending")
+        return self._free.pop()
+
+    def known(self) -> tuple[list[tuple[Purge, float]], list[int]]:
+        """Return what was purged, and how many purges of each place that includes.
+
+        No counts where one worker hears of all there is, and needs no fence.
+        """
+        alone = self._alone and self.replicas is None
+        return self.book.history(), [] if alone else self.fence.counts
+
+    def bury(self, place: int) -> None:
+        """Free the *place* of a worker that ended, and all of whose words were heard."""
+        self.fence.bury(place)
+        self._free.append(place)
+
+    # Purges.
+
+    async def purge(
+        self, purges: list[Purge], workers: Iterable[WorkerProcess], snapshot: Snapshot | None
+    ) -> Receipt:
+        """Let everybody know of *purges*, which begin here; return who said that they do."""
+        began = time.perf_counter()
+        at = time.time()
+        self.book.note(purges, at)
+        self.fence.begin()
+        self.cdn.take(purges, snapshot)
+        asked = None if self.replicas is None else self.replicas.ask(purges, at)
+        receipt = await tell(list(workers), purges, 0)
+        if asked is None:
+            return receipt
+        assert self.replicas is not None
+        return receipt.with_replicas(await self.replicas.answers(asked), began)
+
+    def spread(
+        self,
+        purges: list[Purge],
+        teller: WorkerProcess,
+        workers: Iterable[WorkerProcess],
+        snapshot: Snapshot | None,
+    ) -> None:
+        """Let everybody else know of *purges*, which *teller* has applied and counted."""
+        at = time.time()
+        self.book.note(purges, at)
+        self.fence.applied(teller.place)
+        self.cdn.take(purges, snapshot)
+        if self.replicas is not None:
+            self.replicas.publish(purges, at)
+        for worker in workers:
+            if worker is not teller:
+                worker.tell(purges, teller.place)
+
+    def hear(
+        self, purges: list[Purge], at: float, workers: Iterable[WorkerProcess]
+    ) -> Coroutine[Any, Any, Receipt]:
+        """Apply *purges* of another's; return what brings the workers' word.
+
+        They forbid what was asked for before *at* (epoch seconds), from this call on.
+        """
+        self.book.note(purges, at)
+        self.fence.begin()
+        return tell(list(workers), purges, 0, at)
