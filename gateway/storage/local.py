@@ -66,12 +66,13 @@ def prepare(path: Path, quota: int) -> str | None:
     To be called while nobody has it open. Raises TierDown when it can't be used.
     """
     data = path / "data.mdb"
+    told = None
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         if data.exists() and data.stat().st_size > quota:
             shutil.rmtree(path)
             path.mkdir(mode=0o700)
-            return f"{path} was larger than its quota, and begins empty"
+            told = f"{path} was larger than its quota, and begins empty"
     except OSError as error:
         raise TierDown(f"{path} can't be used: {error.strerror}") from error
     try:
@@ -84,7 +85,7 @@ def prepare(path: Path, quota: int) -> str | None:
         except OSError as worse:
             raise TierDown(f"{path} can't be used: {worse.strerror}") from worse
         return f"{path} begins empty: {error}"
-    return None
+    return told
 
 
 class LocalStore:
