@@ -25,6 +25,7 @@ from gateway.counters import TierStatistics
 from gateway.resilience.breaker import Breaker
 from gateway.storage.local import TierDown
 from gateway.storage.redis_url import client
+from gateway.storage.redis_url import close as disconnect
 from gateway.storage.settings import RedisSettings
 
 _log = logging.getLogger("gateway.tiers")
@@ -117,7 +118,7 @@ class RedisStore:
                 while self._queue and self.breaker.closed:
                     await self._write_some()
         with contextlib.suppress(RedisError, OSError):
-            await self.client.aclose()
+            await disconnect(self.client)
 
     async def ask(self, work: Callable[[Any], Awaitable[T]], budget: float | None = None) -> T:
         """Return what *work*, given the client, returns within *budget* seconds.
@@ -254,15 +255,17 @@ class RedisStore:
                 told, self._told = self._told, []
                 try:
                     # All that waits goes before whoever waits for it hears.
-                    for _ in range(1 + len(self._queue) // _WRITTEN_AT_ONCE):
-                        await self._write_some()
+                    left = len(self._queue)
+                    while left > 0:
+                        left -= await self._write_some()
                 finally:
                     for each in told:
                         each()
         finally:
             self._writing = False
 
-    async def _write_some(self) -> None:
+    async def _write_some(self) -> int:
+        """Write the oldest of what waits; return how many are done with."""
         batch: list[tuple[str, bytes | None, int]] = []
         size = 0
         while self._queue and len(batch) < _WRITTEN_AT_ONCE and size < _WRITTEN_BYTES:
@@ -272,14 +275,14 @@ class RedisStore:
             batch.append((name, value, milliseconds))
         self._queued_bytes -= size
         if not batch:
-            return
+            return QUEUED
         try:
             said = await self.ask(
                 lambda to: _put_all(to, batch), self.settings.timeout * _WRITE_PATIENCE
             )
         except TierDown:
             self.statistics.dropped += len(batch)
-            return
+            return len(batch)
         for (_, value, _), answer in zip(batch, said, strict=True):
             if isinstance(answer, Exception):
                 # Out of memory, most likely: what it has can still be read.
@@ -288,6 +291,7 @@ class RedisStore:
                 self.statistics.deletes += 1
             else:
                 self.statistics.sets += 1
+        return len(batch)
 
     async def get_or_set(
         self, name: str, seconds: float, make: Callable[[], Awaitable[bytes]]

@@ -103,6 +103,14 @@ def _db(text: str) -> int:
     return int(text)
 
 
+async def close(connected: Any) -> None:
+    """Disconnect what `client` returned."""
+    await connected.aclose()
+    manager = getattr(getattr(connected, "connection_pool", None), "sentinel_manager", None)
+    for each in () if manager is None else manager.sentinels:
+        await each.aclose()
+
+
 def client(address: Address, timeout: float) -> Any:
     """Return a client that isn't connected yet; connecting takes *timeout* seconds at most.
 
@@ -125,7 +133,7 @@ def client(address: Address, timeout: float) -> Any:
         return RedisCluster(
             startup_nodes=nodes,
             ssl=address.tls,
-            cluster_error_retry_attempts=1,
+            retry=Retry(NoBackoff(), 1),
             require_full_coverage=False,
             max_connections=64,
             **common,

