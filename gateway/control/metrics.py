@@ -39,6 +39,19 @@ class Facts:
     """Times that a change of the rules file couldn't be used."""
     cdn: tuple[int, int, int] = (0, 0, 0)
     """Names purged at the CDN, calls that failed, and times that everything was purged instead."""
+    replicas: "ReplicaFacts | None" = None
+    """None when there are no others."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaFacts:
+    """What is told about the other gateways."""
+
+    attached: bool
+    lag: float
+    """Seconds."""
+    heard: int
+    published: int
 
 
 def exposition(facts: Facts, accept: str) -> tuple[bytes, str]:
@@ -63,6 +76,7 @@ class _Page(Collector):
             yield CounterMetricFamily(name, text, value=getattr(self._facts.reading, field))
         for name, text, field in _GAUGES:
             yield GaugeMetricFamily(name, text, value=getattr(self._facts.reading, field))
+        yield from _replicas(self._facts.replicas)
         yield from _gateway(self._facts)
 
 
@@ -243,6 +257,32 @@ _CDN = (
     ("gateway_cdn_purged", "Names purged at the CDN"),
     ("gateway_cdn_failures", "Calls to the CDN that failed in spite of all patience"),
     ("gateway_cdn_overflows", "Times that everything was purged at the CDN for want of room"),
+)
+
+
+def _replicas(replicas: ReplicaFacts | None) -> Iterator[Metric]:
+    for kind, name, text, field in _REPLICAS:
+        family = kind(name, text, labels=())
+        if replicas is not None:
+            family.add_metric((), float(getattr(replicas, field)))
+        yield family
+
+
+_REPLICAS: tuple[tuple[type[GaugeMetricFamily | CounterMetricFamily], str, str, str], ...] = (
+    (
+        GaugeMetricFamily,
+        "gateway_replicas_attached",
+        "1 while purges of other replicas come in, 0 while this one goes by itself",
+        "attached",
+    ),
+    (
+        GaugeMetricFamily,
+        "gateway_replicas_lag_seconds",
+        "From the last purge of another replica to its application here",
+        "lag",
+    ),
+    (CounterMetricFamily, "gateway_replicas_heard", "Purges of other replicas", "heard"),
+    (CounterMetricFamily, "gateway_replicas_published", "Purges told to others", "published"),
 )
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from gateway.background import Background
+from gateway.control.metrics import ReplicaFacts
 from gateway.control.process import WorkerProcess
 from gateway.control.propagation import Propagation
 from gateway.control.purge_book import PurgeBook
@@ -71,6 +72,14 @@ class PurgeDesk:
         # Until what was missed is known, nothing that was stored before is used.
         self.fence.until = 0.0
         held.spawn(self.replicas.run(), name="purges of other replicas")
+
+    @property
+    def facts(self) -> ReplicaFacts | None:
+        """What `/metrics` tells about the other gateways; None when there are none."""
+        replicas = self.replicas
+        if replicas is None:
+            return None
+        return ReplicaFacts(self.fence.attached, replicas.lag, replicas.heard, replicas.published)
 
     async def close(self) -> None:
         """Tell the other replicas what they don't know yet, and let go."""

@@ -158,6 +158,7 @@ class Supervisor:
             rules_current=self._rules.error is None,
             rules_failures=self._rules.failures,
             cdn=self._desk.cdn.counts,
+            replicas=self._desk.facts,
         )
 
     async def reading(self) -> Reading:

@@ -172,12 +172,22 @@ class SlowPath:
         self.delay = 0.0
         """Seconds, for each piece in either direction."""
         self.port = 0
+        self._is_cut = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
 
     async def start(self) -> None:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
         self.port = self._server.sockets[0].getsockname()[1]
+
+    def cut(self) -> None:
+        """Break every connection, and let none last, until it is mended."""
+        self._is_cut = True
+        for task in self._tasks:
+            task.cancel()
+
+    def mend(self) -> None:
+        self._is_cut = False
 
     async def close(self) -> None:
         assert self._server is not None
@@ -188,6 +198,9 @@ class SlowPath:
         await asyncio.sleep(0)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._is_cut:
+            writer.close()
+            return
         there, back = await asyncio.open_connection("127.0.0.1", self._target)
         for each in (self._pipe(reader, back), self._pipe(there, writer)):
             task = asyncio.get_running_loop().create_task(each)
