@@ -106,14 +106,13 @@ class PurgeBook:
     def _write(self, lines: list[_Line]) -> None:
         if self._path is None:
             return
-        if self._unwritten or self._lines + len(lines) > _REWRITTEN_AFTER:
+        file = self._file
+        if file is None or self._unwritten or self._lines + len(lines) > _REWRITTEN_AFTER:
             self._rewrite()
             return
-        if self._file is None:
-            return
         try:
-            self._file.write(b"".join(msgspec.json.encode(line) + b"\n" for line in lines))
-            self._file.flush()
+            file.write(b"".join(msgspec.json.encode(line) + b"\n" for line in lines))
+            file.flush()
             self._lines += len(lines)
         except OSError as error:
             self._complain(error)

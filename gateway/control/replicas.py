@@ -20,7 +20,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
-from redis.exceptions import RedisError
 
 from gateway.background import Background
 from gateway.control.purge_book import PurgeBook
@@ -220,7 +219,7 @@ class Replicas:
                 await self._catch_up()
                 failures = 0
                 await self._follow()
-            except (TierDown, RedisError, OSError, RuntimeError) as error:
+            except TierDown as error:
                 failures += 1
                 self._detach(str(error) or type(error).__name__)
             await asyncio.sleep(_PAUSES.pause(failures + 1, random.random()))  # noqa: S311
@@ -327,7 +326,7 @@ class Replicas:
                 if task.done():
                     try:
                         return task.result()
-                    except (RedisError, OSError, RuntimeError) as error:
+                    except Exception as error:
                         raise TierDown(str(error) or type(error).__name__) from error
                 if time.monotonic() - began < patience + _STALLED_SECONDS:
                     break
@@ -335,7 +334,7 @@ class Replicas:
         finally:
             if not task.done():
                 task.cancel()
-                with contextlib.suppress(asyncio.CancelledError, RedisError, OSError):
+                with contextlib.suppress(asyncio.CancelledError, Exception):
                     await task
 
     def _apply(self, entries: list[tuple[bytes, dict[bytes, bytes]]]) -> None:

@@ -16,7 +16,6 @@ from typing import Any, TypeVar
 from redis.exceptions import (
     ClusterDownError,
     ReadOnlyError,
-    RedisError,
     ResponseError,
 )
 
@@ -117,7 +116,7 @@ class RedisStore:
             async with asyncio.timeout(self.settings.timeout * _WRITE_PATIENCE):
                 while self._queue and self.breaker.closed:
                     await self._write_some()
-        with contextlib.suppress(RedisError, OSError):
+        with contextlib.suppress(Exception):
             await disconnect(self.client)
 
     async def ask(self, work: Callable[[Any], Awaitable[T]], budget: float | None = None) -> T:
@@ -132,8 +131,8 @@ class RedisStore:
         try:
             async with asyncio.timeout(budget):
                 found = await work(self.client)
-        except (ResponseError, RedisError, OSError, RuntimeError) as error:
-            # TimeoutError is an OSError; RuntimeError is a transport closed under the client.
+        except Exception as error:
+            # Not only its own errors: what a client comes upon while a server dies is legion.
             self.statistics.errors += 1
             answered = isinstance(error, ResponseError) and not isinstance(
                 error, ClusterDownError | ReadOnlyError
@@ -328,7 +327,7 @@ class RedisStore:
                     deleted += await drop()
             if batch:
                 deleted += await drop()
-        except (RedisError, OSError) as error:
+        except Exception as error:
             raise TierDown(str(error)) from error
         self.statistics.deletes += deleted
         return deleted
@@ -377,17 +376,17 @@ class RedisStore:
         try:
             await pubsub.subscribe(channel)
             while True:
-                message = await pubsub.get_message(timeout=None)
+                message = await pubsub.get_message(timeout=5.0)
                 if message is None:
                     continue
                 if message["type"] == "subscribe":
                     ready()
                 elif message["type"] == "message":
                     yield message["data"]
-        except (RedisError, OSError) as error:
+        except Exception as error:
             raise TierDown(str(error)) from error
         finally:
-            with contextlib.suppress(RedisError, OSError):
+            with contextlib.suppress(Exception):
                 await pubsub.aclose()
 
     # Its health.
@@ -430,7 +429,7 @@ class RedisStore:
                         breaker.failed(self._monotonic(), self._chance())
                         continue
                     # It has no room or other words, and can be asked.
-                except (RedisError, OSError, RuntimeError):
+                except Exception:
                     breaker.failed(self._monotonic(), self._chance())
                     continue
                 breaker.succeeded()

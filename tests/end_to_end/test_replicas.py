@@ -13,7 +13,7 @@ from tests.doubles.client import RawClient
 from tests.doubles.origin import PATIENCE, Heard, Wire, ok
 from tests.doubles.serving import Serving
 from tests.doubles.serving import get as get_from
-from tests.doubles.valkey import Valkey, slow_path, valkey
+from tests.doubles.valkey import Valkey, cluster, slow_path, valkey
 from tests.end_to_end.replicas import (
     Versions,
     family,
@@ -81,6 +81,21 @@ async def test_a_purge_at_one_replica_holds_at_all_when_its_receipt_is_there(
             for gateway in running:
                 bodies = {(await get(gateway)).body for _ in range(8)}
                 assert bodies == {b"%d" % pages.now}, what
+
+
+async def test_a_cluster_of_valkeys_carries_purges_and_leases_as_one_does(tmp_path: Path) -> None:
+    pages = Versions()
+    with cluster() as nodes:
+        url = "redis+cluster://" + ",".join(f"127.0.0.1:{node.port}" for node in nodes)
+        async with pages.origin, replicas(tmp_path, pages.origin, [url] * 2) as running:
+            await know_one_another(running)
+            await asyncio.gather(*(get(running[n % 2]) for n in range(40)))
+            assert pages.fetches == 1
+            pages.now = 2
+            receipt = await purge(running[0], url="/a")
+
+            assert len(receipt["replicas"]) == 1
+            assert {(await get(running[1])).body for _ in range(8)} == {b"2"}
 
 
 async def test_who_wrote_through_one_worker_reads_nothing_older_through_any_other(
