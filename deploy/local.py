@@ -236,7 +236,7 @@ async def _serve(plan: Plan, children: list[Child]) -> None:
     gateway = await Child.start(
         "gateway",
         (*plan.gateway, "--origin", origin),
-        {"HUB_JWT_KEYS": str(plan.state_dir / "jwks.json")},
+        {"HUB_JWT_KEYS": str(plan.state_dir / "jwks.json"), **_database(plan)},
     )
     children.append(gateway)
     line = await _ready(gateway)
@@ -245,6 +245,14 @@ async def _serve(plan: Plan, children: list[Child]) -> None:
     await asyncio.wait([hub.ended, gateway.ended], return_when=asyncio.FIRST_COMPLETED)
     first = hub if hub.ended.done() else gateway
     raise StartFailed(f"the {first.name} ended with status {first.ended.result()}; ending the rest")
+
+
+def _database(plan: Plan) -> dict[str, str]:
+    """Return where the gateway hears of changed rows: at the hub's own database, if it has one."""
+    file = plan.state_dir / "database.url"
+    if "DATABASE_URL" in os.environ or not file.exists():
+        return {}
+    return {"DATABASE_URL": file.read_text().strip()}
 
 
 async def _ready(child: Child) -> str:

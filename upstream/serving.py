@@ -17,6 +17,7 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
+from urllib.parse import quote
 
 import asyncpg
 import uvloop
@@ -61,11 +62,19 @@ def run(settings: Settings) -> None:
         # Around the loop: whatever happens inside it, the server is stopped.
         with _unwound_by_sigterm(), EmbeddedPostgres(settings.state_dir / "postgres") as postgres:
             try:
+                _tell_address(settings.state_dir / "database.url", postgres.address)
                 uvloop.run(_serve(settings, listener, postgres.address, postgres))
             finally:
+                (settings.state_dir / "database.url").unlink(missing_ok=True)
                 # An impatient second Ctrl-C must not leave the server behind.
                 for number in (signal.SIGINT, signal.SIGTERM):
                     signal.signal(number, signal.SIG_IGN)
+
+
+def _tell_address(file: Path, address: DatabaseAddress) -> None:
+    """Write down where the server of our own is, for a gateway that listens to its changes."""
+    host = quote(address.host, safe="")
+    file.write_text(f"postgresql://{address.user}@/{address.name}?host={host}&port={address.port}")
 
 
 @asynccontextmanager

@@ -170,6 +170,7 @@ def _build(
         listening=how,
         on_write=on_write,
         tiers=below,
+        database=_database(root),
         cdn=tiers.cdn(root),
     )
     return Examined(
@@ -184,6 +185,11 @@ def _build(
 
 def _as_it_comes(effective: Effective) -> Effective:
     return replace(effective, route=replace(effective.route, compression=None))
+
+
+def _database(root: Settings) -> str | None:
+    written = root.get(writes.INVALIDATE_FROM)
+    return None if written is None else written.get(writes.DATABASE) or None
 
 
 def _on_write(root: Settings, findings: Findings) -> tuple[OnWrite, ...]:

@@ -13,7 +13,7 @@ from gateway.config.spec_origins import ORIGINS
 from gateway.config.spec_routes import ACCESS, MATCH, REQUEST_HEADERS, RESPONSE_HEADERS
 from gateway.config.spec_tests import TESTS
 from gateway.config.spec_tiers import TIERS
-from gateway.config.spec_writes import INVALIDATE
+from gateway.config.spec_writes import INVALIDATE, INVALIDATE_FROM
 from gateway.config.tables import Key, ListOf, MapOf, Settings, Table
 from gateway.config.units import DURATION, PERCENT, POSITIVE_DURATION
 from gateway.config.words import COOKIE_NAME, GROUP, HEADER_NAME, MEDIA_TYPE, NAME, OTHER_WORDS
@@ -284,6 +284,7 @@ ROOT = Table(
     DEFAULTS,
     ROUTES,
     INVALIDATE,
+    INVALIDATE_FROM,
     TESTS,
     title="Rules of the caching gateway",
     other_words=OTHER_WORDS,

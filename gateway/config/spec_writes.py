@@ -1,8 +1,35 @@
 """The keys under `invalidate`: what successful writes make wrong."""
 
-from gateway.config.shapes import Words
+from gateway.config.shapes import Parsed, Unfit, Words
 from gateway.config.tables import Key, ListOf, Settings, Table
 from gateway.config.words import GLOB, GROUP, METHOD, OTHER_WORDS
+
+_DATABASE_SCHEMES = ("postgresql://", "postgres://")
+
+
+def _database(text: str) -> str:
+    if text and not text.startswith(_DATABASE_SCHEMES):
+        # The text isn't repeated: there may be a password in it.
+        raise Unfit("begin it with postgresql://", "is no URL of a PostgreSQL")
+    return text
+
+
+DATABASE = Key(
+    "database",
+    Parsed(
+        "a URL such as postgresql://user:password@host:5432/hub; empty for none",
+        _database,
+        r"|postgres(?:ql)?://.*",
+        lambda url: url.rpartition("@")[2],
+    ),
+    'The hub\'s PostgreSQL: best from the environment, "${DATABASE_URL:-}". Empty switches it off.',
+    required=True,
+)
+INVALIDATE_FROM: Key[Settings] = Key(
+    "invalidate_from",
+    Table(DATABASE, other_words={**OTHER_WORDS, "url": "database", "postgres": "database"}),
+    "Where else purges come from: what changed rows of the hub's database make wrong.",
+)
 
 PATH = Key(
     "path",

@@ -41,6 +41,19 @@ class Facts:
     """Names purged at the CDN, calls that failed, and times that everything was purged instead."""
     replicas: "ReplicaFacts | None" = None
     """None when there are no others."""
+    database: "BridgeFacts | None" = None
+    """None when purges don't come from a database."""
+
+
+@dataclass(frozen=True, slots=True)
+class BridgeFacts:
+    """What is told about the bridge from the database."""
+
+    connected: bool
+    applied: int
+    reconnects: int
+    lag: float
+    """Seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +89,8 @@ class _Page(Collector):
             yield CounterMetricFamily(name, text, value=getattr(self._facts.reading, field))
         for name, text, field in _GAUGES:
             yield GaugeMetricFamily(name, text, value=getattr(self._facts.reading, field))
-        yield from _replicas(self._facts.replicas)
+        yield from _beside(_REPLICAS, self._facts.replicas)
+        yield from _beside(_DATABASE, self._facts.database)
         yield from _gateway(self._facts)
 
 
@@ -260,15 +274,37 @@ _CDN = (
 )
 
 
-def _replicas(replicas: ReplicaFacts | None) -> Iterator[Metric]:
-    for kind, name, text, field in _REPLICAS:
+_Kind = type[GaugeMetricFamily | CounterMetricFamily]
+
+
+def _beside(
+    families: tuple[tuple[_Kind, str, str, str], ...], facts: ReplicaFacts | BridgeFacts | None
+) -> Iterator[Metric]:
+    """Yield what is told of another program, where there is one."""
+    for kind, name, text, field in families:
         family = kind(name, text, labels=())
-        if replicas is not None:
-            family.add_metric((), float(getattr(replicas, field)))
+        if facts is not None:
+            family.add_metric((), float(getattr(facts, field)))
         yield family
 
 
-_REPLICAS: tuple[tuple[type[GaugeMetricFamily | CounterMetricFamily], str, str, str], ...] = (
+_DATABASE: tuple[tuple[_Kind, str, str, str], ...] = (
+    (
+        GaugeMetricFamily,
+        "gateway_bridge_connected",
+        "1 while purges of the database come in, 0 while they wait there",
+        "connected",
+    ),
+    (CounterMetricFamily, "gateway_bridge_groups", "Groups that the database purged", "applied"),
+    (CounterMetricFamily, "gateway_bridge_reconnects", "Connections lost", "reconnects"),
+    (
+        GaugeMetricFamily,
+        "gateway_bridge_lag_seconds",
+        "From the last change noted in the database to its purge",
+        "lag",
+    ),
+)
+_REPLICAS: tuple[tuple[_Kind, str, str, str], ...] = (
     (
         GaugeMetricFamily,
         "gateway_replicas_attached",

@@ -6,6 +6,7 @@ which a purge is counted no worker uses what it forbids, told or not (`storage/f
 """
 
 import fcntl
+import logging
 import os
 import time
 from collections.abc import Coroutine, Iterable
@@ -13,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from gateway.background import Background
-from gateway.control.metrics import ReplicaFacts
+from gateway.control.bridge import Bridge
+from gateway.control.metrics import BridgeFacts, ReplicaFacts
 from gateway.control.process import WorkerProcess
 from gateway.control.propagation import Propagation
 from gateway.control.purge_book import PurgeBook
@@ -22,8 +24,11 @@ from gateway.control.replicas import Replicas
 from gateway.edge.snapshot import Snapshot
 from gateway.errors import ConfigurationError
 from gateway.storage.fence import PLACES, Fence
+from gateway.storage.local import TierDown, prepare
 from gateway.storage.purges import Purge
-from gateway.storage.settings import RedisSettings
+from gateway.storage.settings import RedisSettings, TierSettings
+
+_log = logging.getLogger(__name__)
 
 
 class PurgeDesk:
@@ -35,6 +40,8 @@ class PurgeDesk:
         self.cdn = Propagation()
         self.replicas: Replicas | None = None
         """The other gateways; None when there are none."""
+        self.bridge: Bridge | None = None
+        """The ear at the hub's database; None when there is none."""
         self._alone = workers == 1
         self._lock = -1
         # Others may be finishing what they had begun.
@@ -42,8 +49,37 @@ class PurgeDesk:
         self._free = list(range(self._places - 1, 0, -1))
         self.fence = Fence(fence, 0, [0] * self._places)
 
-    def open(self, folder: Path) -> None:
-        """Take over what is written in the gateway's *folder*; raises ConfigurationError."""
+    def begin(
+        self,
+        snapshot: Snapshot | None,
+        folder: Path,
+        held: Background,
+        workers: Iterable[WorkerProcess],
+    ) -> None:
+        """Make ready what *snapshot* has below memory, in the gateway's *folder*.
+
+        *workers* are those that are there at any time; *held* holds what runs for it. Raises
+        ConfigurationError.
+        """
+        tiers = TierSettings() if snapshot is None else snapshot.tiers
+        if snapshot is not None and snapshot.database is not None:
+            self._heed(snapshot.database, held, workers)
+        if tiers.local is None and tiers.redis is None:
+            # Nothing outlives this gateway.
+            return
+        self._open(folder)
+        if tiers.local is not None:
+            path = Path(tiers.local.path or folder / "local")
+            try:
+                told = prepare(path, tiers.local.quota)
+                if told is not None:
+                    _log.warning("the local tier at %s", told)
+            except TierDown as error:
+                _log.error("the local tier is off: %s", error)
+        if tiers.redis is not None:
+            self._join(tiers.redis, held, workers)
+
+    def _open(self, folder: Path) -> None:
         lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -55,7 +91,7 @@ class PurgeDesk:
         self._lock = lock
         self.book.open(folder / "purges.jsonl")
 
-    def join(
+    def _join(
         self, settings: RedisSettings, held: Background, workers: Iterable[WorkerProcess]
     ) -> None:
         """Be one cache with the other gateways at *settings*; *held* holds what runs for it.
@@ -72,6 +108,24 @@ class PurgeDesk:
         # Until what was missed is known, nothing that was stored before is used.
         self.fence.until = 0.0
         held.spawn(self.replicas.run(), name="purges of other replicas")
+
+    def _heed(self, database: str, held: Background, workers: Iterable[WorkerProcess]) -> None:
+        """Apply what changes of rows at the URL *database* make wrong."""
+
+        def apply(purges: list[Purge], at: float) -> None:
+            # At once, and their word isn't waited for: the fence stands before everybody.
+            held.spawn(self.hear(purges, at, workers), name="purges of the database")
+
+        self.bridge = Bridge(database, self.book, apply)
+        held.spawn(self.bridge.run(), name="bridge from the database")
+
+    @property
+    def database_facts(self) -> BridgeFacts | None:
+        """What `/metrics` tells about the bridge from the database; None when there is none."""
+        bridge = self.bridge
+        if bridge is None:
+            return None
+        return BridgeFacts(bridge.connected, bridge.applied, bridge.reconnects, bridge.lag)
 
     @property
     def facts(self) -> ReplicaFacts | None:

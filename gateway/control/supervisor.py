@@ -39,9 +39,7 @@ from gateway.counters import Reading
 from gateway.edge.insight import Looked, merged
 from gateway.errors import ConfigurationError
 from gateway.resilience.backoff import Backoff
-from gateway.storage.local import TierDown, prepare
 from gateway.storage.purges import Purge
-from gateway.storage.settings import TierSettings
 
 _log = logging.getLogger(__name__)
 
@@ -125,7 +123,8 @@ class Supervisor:
         admin = Admin(self, addresses.bound(admin_socket), token)
         await admin.start(admin_socket)
         try:
-            self._open_tiers()
+            folder = Path(self.settings.state_dir)
+            self._desk.begin(self._rules.snapshot, folder, self._held, self._present)
             await self._begin()
             if not self._stop.is_set():
                 self._stage = Stage.SERVING
@@ -159,6 +158,7 @@ class Supervisor:
             rules_failures=self._rules.failures,
             cdn=self._desk.cdn.counts,
             replicas=self._desk.facts,
+            database=self._desk.database_facts,
         )
 
     async def reading(self) -> Reading:
@@ -234,25 +234,6 @@ class Supervisor:
     def _spread(self, teller: WorkerProcess, purges: list[Purge]) -> None:
         """Let the others know of what *teller* noted first."""
         self._desk.spread(purges, teller, self._present, self._rules.snapshot)
-
-    def _open_tiers(self) -> None:
-        """Make ready what the workers share, and take over what was purged before."""
-        tiers = TierSettings() if self._rules.snapshot is None else self._rules.snapshot.tiers
-        folder = Path(self.settings.state_dir)
-        if tiers.local is None and tiers.redis is None:
-            # Nothing outlives this gateway.
-            return
-        self._desk.open(folder)
-        if tiers.local is not None:
-            path = Path(tiers.local.path or folder / "local")
-            try:
-                told = prepare(path, tiers.local.quota)
-                if told is not None:
-                    _log.warning("the local tier at %s", told)
-            except TierDown as error:
-                _log.error("the local tier is off: %s", error)
-        if tiers.redis is not None:
-            self._desk.join(tiers.redis, self._held, self._present)
 
     async def _changed(self, *, force: bool = False) -> None:
         """Act on a change of the rules file; what is wrong with it has been told."""

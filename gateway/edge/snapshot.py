@@ -103,5 +103,7 @@ class Snapshot:
     """What successful writes make wrong."""
     tiers: TierSettings = TierSettings()
     """What is below memory."""
+    database: str | None = field(default=None, repr=False)
+    """The URL of a PostgreSQL whose changes are purges, too; None for none."""
     cdn: CdnSettings | None = None
     """Where purges go on to; None is nowhere."""

@@ -6,7 +6,7 @@ from pathlib import Path
 from prometheus_client.parser import text_string_to_metric_families
 
 from gateway.control import totals
-from gateway.control.metrics import Facts, ReplicaFacts, exposition
+from gateway.control.metrics import BridgeFacts, Facts, ReplicaFacts, exposition
 from gateway.counters import Counters, Reading, TierStatistics
 
 DOCUMENTED = Path(__file__).parents[2] / "docs" / "metrics.md"
@@ -30,7 +30,14 @@ def a_reading() -> Reading:
 
 
 def page(reading: Reading) -> str:
-    facts = Facts(reading, 2, 1, 1_700_000_000.0, replicas=ReplicaFacts(True, 0.002, 3, 4))
+    facts = Facts(
+        reading,
+        2,
+        1,
+        1_700_000_000.0,
+        replicas=ReplicaFacts(True, 0.002, 3, 4),
+        database=BridgeFacts(True, 2, 0, 0.01),
+    )
     text, media_type = exposition(facts, "")
     assert media_type.startswith("text/plain")
     return text.decode()
