@@ -30,4 +30,5 @@ def _limit(table: Settings, name: str) -> RateLimit:
         burst=table.get(spec.BURST) or requests,
         by=By.HEADER if header is not None else By(by) if isinstance(by, str) else By.ADDRESS,
         header=b"" if header is None else header.lower().encode("ascii"),
+        shared=table.get(spec.SHARED) is not False,
     )

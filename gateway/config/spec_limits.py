@@ -1,6 +1,6 @@
 """The keys under `limit`: how often somebody may ask."""
 
-from gateway.config.shapes import Count, TextOr, WordOr, Words
+from gateway.config.shapes import Count, Flag, TextOr, WordOr, Words
 from gateway.config.tables import Key, ListOf, Setting, Settings, Table
 from gateway.config.units import POSITIVE_DURATION
 from gateway.config.words import HEADER_NAME, OTHER_WORDS
@@ -44,7 +44,14 @@ BY = Key(
     "address.",
     default="address",
 )
-_ONE = Table(REQUESTS, PER, BURST, BY, other_words={**OTHER_WORDS, "interval": "per"})
+SHARED = Key(
+    "shared",
+    Flag(),
+    "Whether replicas count together, where there is a redis tier; the workers of one gateway "
+    "always do.",
+    default="true",
+)
+_ONE = Table(REQUESTS, PER, BURST, BY, SHARED, other_words={**OTHER_WORDS, "interval": "per"})
 LIMIT: Key[tuple[Setting[Settings], ...] | str] = Key(
     "limit",
     WordOr(

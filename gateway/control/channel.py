@@ -160,6 +160,13 @@ class Failed(msgspec.Struct, frozen=True, tag="failed"):
     text: str
 
 
+class Passed(msgspec.Struct, frozen=True, tag="passed"):
+    """Tells what passed rate limits that replicas keep together."""
+
+    spent: list[tuple[str, bytes, int]]
+    """(name of the limit, who asked, how many requests)."""
+
+
 class Retiring(msgspec.Struct, frozen=True, tag="retiring"):
     """A worker accepts nothing more, unasked by the supervisor; its place is free."""
 
@@ -172,7 +179,7 @@ class Told(msgspec.Struct, frozen=True, tag="told"):
 
 ToWorker: TypeAlias = Begin | Ask | Drain | Reopen | Reload | PurgeNow | Peek | Look
 FromWorker: TypeAlias = (
-    Ready | Failed | Retiring | Told | Reloaded | Purged | Spread | Peeked | Seen
+    Ready | Failed | Retiring | Told | Reloaded | Purged | Spread | Peeked | Seen | Passed
 )
 Message: TypeAlias = ToWorker | FromWorker
 

@@ -18,6 +18,7 @@ from gateway.control.channel import (
     Drain,
     Failed,
     Look,
+    Passed,
     Peek,
     Peeked,
     Purged,
@@ -57,6 +58,10 @@ class State(StrEnum):
     ENDED = "ended"
 
 
+def _nobody(spent: list[tuple[str, bytes, int]]) -> None:
+    """Tell nobody: there are no replicas."""
+
+
 class WorkerProcess:
     """A running worker; its state follows from what it says and from its end."""
 
@@ -73,6 +78,8 @@ class WorkerProcess:
         self.place = place
         """Where it counts the purges that it begins."""
         self._heard = heard
+        self.on_passed: Callable[[list[tuple[str, bytes, int]]], None] = _nobody
+        """Is told what passed rate limits that replicas keep together."""
         self._asked: dict[int, asyncio.Future[object]] = {}
         """Questions that it hasn't answered yet, by number."""
         self._questions = 0
@@ -268,6 +275,8 @@ class WorkerProcess:
                     self._answer_to(number, looked)
                 case Spread(purges):
                     self._heard(self, purges)
+                case Passed(spent):
+                    self.on_passed(spent)
                 case Retiring():
                     self.state = State.DRAINING
                     self.vacated.set()

@@ -21,6 +21,8 @@ from gateway.control.propagation import Propagation
 from gateway.control.purge_book import PurgeBook
 from gateway.control.purging import Receipt, tell
 from gateway.control.replicas import Replicas
+from gateway.control.rules_file import RulesFile
+from gateway.control.shared_limits import SharedLimits, shared_limits
 from gateway.edge.snapshot import Snapshot
 from gateway.errors import ConfigurationError
 from gateway.storage.fence import PLACES, Fence
@@ -44,6 +46,7 @@ class PurgeDesk:
         """The ear at the hub's database; None when there is none."""
         self._alone = workers == 1
         self._lock = -1
+        self._limits: SharedLimits | None = None
         # Others may be finishing what they had begun.
         self._places = min(4 * workers + 6, PLACES)
         self._free = list(range(self._places - 1, 0, -1))
@@ -109,6 +112,18 @@ class PurgeDesk:
         self.fence.until = 0.0
         held.spawn(self.replicas.run(), name="purges of other replicas")
 
+    def share_limits(self, table: int, rules: RulesFile, held: Background) -> None:
+        """Keep the rate limits of *rules*, in the workers' *table*, together with replicas."""
+        if self.replicas is not None:
+            self._limits = SharedLimits(
+                table, self.replicas.store, lambda: shared_limits(rules.snapshot), held
+            )
+
+    def passed(self, spent: list[tuple[str, bytes, int]]) -> None:
+        """Tell the replicas what a worker let pass."""
+        if self._limits is not None:
+            self._limits.take(spent)
+
     def _heed(self, database: str, held: Background, workers: Iterable[WorkerProcess]) -> None:
         """Apply what changes of rows at the URL *database* make wrong."""
 
@@ -139,6 +154,8 @@ class PurgeDesk:
         """Tell the other replicas what they don't know yet, and let go."""
         if self.replicas is not None:
             await self.replicas.close()
+        if self._limits is not None:
+            self._limits.close()
         self.book.close()
         if self._lock >= 0:
             os.close(self._lock)

@@ -93,10 +93,10 @@ class Replicas:
         self._book = book
         self._hear = hear
         self._held = held
-        self._store = RedisStore(settings, held, monotonic=time.monotonic, chance=random.random)
-        self._stream = self._store.name(Prefix.PURGES)
+        self.store = RedisStore(settings, held, monotonic=time.monotonic, chance=random.random)
+        self._stream = self.store.name(Prefix.PURGES)
         self._source = f"{settings.address.told}/{self._stream}"
-        self._registry = self._store.name(Prefix.REPLICAS)
+        self._registry = self.store.name(Prefix.REPLICAS)
         self._waiting: list[tuple[_Entry, asyncio.Future[bool] | None]] = []
         self._recent: list[tuple[float, _Entry]] = []
         self._wanted = asyncio.Event()
@@ -150,7 +150,7 @@ class Replicas:
     async def _others(self) -> set[str]:
         try:
             since = time.time() - _REGISTERED_SECONDS
-            found = await self._store.ask(
+            found = await self.store.ask(
                 lambda to: to.zrangebyscore(self._registry, since, "+inf"), 0.5
             )
         except TierDown:
@@ -184,7 +184,7 @@ class Replicas:
                 self._wanted.clear()
                 continue
             try:
-                await self._store.ask(lambda to, some=batch: self._add(to, some), 1.0)  # type: ignore[misc]
+                await self.store.ask(lambda to, some=batch: self._add(to, some), 1.0)  # type: ignore[misc]
             except TierDown:
                 failures += 1
                 for _, sent in batch:
@@ -228,9 +228,9 @@ class Replicas:
         """Tell the others what waits still, and that this replica is gone."""
         with contextlib.suppress(TierDown, TimeoutError):
             if self._waiting:
-                await self._store.ask(lambda to: self._add(to, self._waiting), 1.0)
-            await self._store.ask(lambda to: to.zrem(self._registry, self.name), 0.5)
-        await self._store.close()
+                await self.store.ask(lambda to: self._add(to, self._waiting), 1.0)
+            await self.store.ask(lambda to: to.zrem(self._registry, self.name), 0.5)
+        await self.store.close()
 
     async def _catch_up(self) -> None:
         """Apply all that was missed; raises TierDown."""
@@ -318,7 +318,7 @@ class Replicas:
 
         When we stood still ourselves, its answer lies ready, and isn't late.
         """
-        task = asyncio.ensure_future(work(self._store.client))
+        task = asyncio.ensure_future(work(self.store.client))
         try:
             for _ in range(3):
                 began = time.monotonic()
@@ -367,7 +367,7 @@ class Replicas:
         if entry.number:
             answer = msgspec.msgpack.encode(_Answer(entry.number, self.name, applied))
             with contextlib.suppress(TierDown):
-                await self._store.publish(self._store.name(Prefix.ACKS, entry.source), answer)
+                await self.store.publish(self.store.name(Prefix.ACKS, entry.source), answer)
 
     def _detach(self, why: str) -> None:
         """Go by ourselves: nothing of other replicas is used, and nobody is made to wait."""
@@ -385,7 +385,7 @@ class Replicas:
     async def _register(self) -> None:
         while True:
             with contextlib.suppress(TierDown):
-                await self._store.ask(self._say_here, 0.5)
+                await self.store.ask(self._say_here, 0.5)
             await asyncio.sleep(1.0)
 
     async def _say_here(self, to: Any) -> None:
@@ -399,8 +399,8 @@ class Replicas:
         failures = 0
         while True:
             try:
-                channel = self._store.name(Prefix.ACKS, self.name)
-                async for message in self._store.listen(channel, lambda: None):
+                channel = self.store.name(Prefix.ACKS, self.name)
+                async for message in self.store.listen(channel, lambda: None):
                     failures = 0
                     self._answered(message)
             except TierDown:

@@ -125,6 +125,7 @@ class Supervisor:
         try:
             folder = Path(self.settings.state_dir)
             self._desk.begin(self._rules.snapshot, folder, self._held, self._present)
+            self._desk.share_limits(self._shared.quotas, self._rules, self._held)
             await self._begin()
             if not self._stop.is_set():
                 self._stage = Stage.SERVING
@@ -287,6 +288,7 @@ class Supervisor:
             raise
         # No await between its first message and this: it misses no purge.
         self._present.add(worker)
+        worker.on_passed = self._desk.passed
         place.worker = worker
         self._held.spawn(self._bury(worker), name=f"burial of {place.name}")
         if self._stop.is_set():

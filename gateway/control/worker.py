@@ -27,6 +27,7 @@ from gateway.control.channel import (
     Failed,
     Look,
     Message,
+    Passed,
     Peek,
     Peeked,
     Purged,
@@ -85,6 +86,9 @@ class DataPlane(Protocol):
     def announce_to(self, tell: Callable[[list[Purge]], None]) -> None:
         """Call *tell* with each purge that begins here, for the others to hear."""
 
+    def report_to(self, tell: Callable[[list[tuple[str, bytes, int]]], None]) -> None:
+        """Call *tell* with what passed rate limits that replicas keep together."""
+
     async def drain(self, limit: float) -> None:
         """Accept nothing more, let running exchanges finish for *limit* seconds, close."""
 
@@ -127,6 +131,7 @@ async def _live(
         plane.remember(begin.purged)
         plane.share(shared, begin.place, begin.counts)
         plane.announce_to(lambda purges: channel.send(Spread(purges)))
+        plane.report_to(lambda spent: channel.send(Passed(spent)))
         await plane.start(listening)
     except ConfigurationError as error:
         return await _give_up(channel, str(error))

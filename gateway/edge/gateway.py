@@ -119,6 +119,11 @@ class Gateway:
         """Call *tell* with each purge that begins here, for the others to hear."""
         self.site.announce = tell
 
+    def report_to(self, tell: Callable[[list[tuple[str, bytes, int]]], None]) -> None:
+        """Call *tell* with what passed rate limits that replicas keep together."""
+        if self.site.snapshot.tiers.redis is not None:
+            self.site.limiter.report(tell)
+
     async def drain(self, limit: float) -> None:
         """Accept no more, let running exchanges finish for *limit* seconds, and close."""
         site = self.site

@@ -1,5 +1,7 @@
 """Who has asked too often: the limits of a route against the buckets of whoever asks."""
 
+import asyncio
+from collections.abc import Callable
 from http import HTTPStatus
 from ipaddress import IPv6Address, ip_address
 
@@ -18,6 +20,8 @@ LIMITED = "limited"
 _IPV6_PREFIX_BYTES = 8
 """A customer has a whole /64, so counting single addresses would count nobody."""
 _ADDRESSES_KEPT = 16_384
+_GATHERED_SECONDS = 0.01
+_MOST_NOTED = 10_000
 _WHOSE = {
     By.ADDRESS: "your address",
     By.USER: "you",
@@ -31,12 +35,30 @@ class Limiter:
 
     def __init__(self) -> None:
         self.quotas = Quotas()
+        self._tell: Callable[[list[tuple[str, bytes, int]]], None] | None = None
+        self._spent: dict[tuple[str, bytes], int] = {}
         self._networks: dict[bytes, bytes] = {}
 
     def share(self, descriptor: int) -> None:
         """Count together with the other workers, in the table behind *descriptor*."""
         self.quotas.close()
         self.quotas = Quotas(descriptor)
+
+    def report(self, tell: Callable[[list[tuple[str, bytes, int]]], None]) -> None:
+        """Call *tell* with what passed, soon after, for replicas to count together."""
+        self._tell = tell
+
+    def _note(self, limit: RateLimit, subject: bytes) -> None:
+        if not self._spent:
+            asyncio.get_running_loop().call_later(_GATHERED_SECONDS, self._report)
+        at = (limit.name, subject)
+        if at in self._spent or len(self._spent) < _MOST_NOTED:
+            self._spent[at] = self._spent.get(at, 0) + 1
+
+    def _report(self) -> None:
+        spent, self._spent = self._spent, {}
+        assert self._tell is not None
+        self._tell([(name, subject, count) for (name, subject), count in spent.items()])
 
     def limited(self, route: Route, head: RequestHead, identity: Identity) -> Limited:
         """Return by whom requests with *head* are counted."""
@@ -60,6 +82,10 @@ class Limiter:
                     quotas.give_back(taken, earlier)
                 return _refusal(limited.route, spent, limit, subject, now)
             marks.append(mark)
+        if self._tell is not None:
+            for limit, subject in zip(limited.route.rate_limits, limited.subjects, strict=True):
+                if limit.shared:
+                    self._note(limit, self._network(address) if subject is None else subject)
         return rate.told(spent, now)
 
     def _network(self, address: bytes) -> bytes:

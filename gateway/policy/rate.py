@@ -42,6 +42,8 @@ class RateLimit:
     by: By = By.ADDRESS
     header: bytes = b""
     """The field whose value says who asks, in lower case; for `By.HEADER`."""
+    shared: bool = True
+    """Whether replicas count together, where they have a common tier."""
 
     @property
     def interval(self) -> float:

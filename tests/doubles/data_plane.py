@@ -78,6 +78,9 @@ class SmallPlane:
     def announce_to(self, tell: Callable[[list[Purge]], None]) -> None:
         self._tell = tell
 
+    def report_to(self, tell: Callable[[list[tuple[str, bytes, int]]], None]) -> None:
+        pass
+
     async def drain(self, limit: float) -> None:
         assert self._server is not None
         self._server.close()

@@ -60,6 +60,7 @@ async def replicas(
     origin: ScriptedOrigin,
     urls: list[str],
     workers: int = 2,
+    rules: str = RULES,
 ) -> AsyncIterator[list[Serving]]:
     """Run a gateway for each of *urls*, the address under which it knows their Valkey."""
     async with AsyncExitStack() as stack:
@@ -70,7 +71,7 @@ async def replicas(
             running.append(
                 await stack.enter_async_context(
                     gateway_process(
-                        own, origin, workers=workers, rules_text=RULES, environ={"REDIS_URL": url}
+                        own, origin, workers=workers, rules_text=rules, environ={"REDIS_URL": url}
                     )
                 )
             )
