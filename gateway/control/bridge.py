@@ -27,6 +27,7 @@ _log = logging.getLogger(__name__)
 _CHANNEL = "cache_invalidations"
 _POLL_SECONDS = 1.0
 """Without a NOTIFY: it also shows whether anybody is there."""
+_GATHERED_SECONDS = 0.005
 _CONNECT_SECONDS = 5.0
 _ANSWER_SECONDS = 5.0
 _MOST_GROUPS = 2000
@@ -103,6 +104,8 @@ class Bridge:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_POLL_SECONDS):
                     await self._called.wait()
+                    # What many write at once is one purge, and each costs every worker a word.
+                    await asyncio.sleep(_GATHERED_SECONDS)
 
     async def _read(self, connection: asyncpg.Connection) -> None:
         """Apply what was noted since the last time."""

@@ -69,10 +69,19 @@ _BY_COOKIE = frozenset({By.USER, By.ORG})
 
 
 def find(
-    site: Site, key: bytes, rules: CacheRules, head: RequestHead, now: float
+    site: Site,
+    key: bytes,
+    rules: CacheRules,
+    head: RequestHead,
+    now: float,
+    *,
+    waited: bool = False,
 ) -> tuple[Shelf | None, Verdict]:
-    """Return what lies under *key* and what to do about *head*, which asks for it."""
-    if site.fence is not None and not site.fence.current():
+    """Return what lies under *key* and what to do about *head*, which asks for it.
+
+    *waited* is whether it has waited for every purge that there was when it came.
+    """
+    if not waited and site.fence is not None and not site.fence.current():
         # A purge may be missing. Whoever fetches learns of it first (`consulting.py`).
         return None, reuse.decide((), head, rules, now)
     shelf, verdict = _find_in_memory(site, key, rules, head, now)

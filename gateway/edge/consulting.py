@@ -24,8 +24,8 @@ _SLOWEST_LOOK = 0.025
 class Consultation:
     """One fetch's questions to the other workers and replicas."""
 
-    __slots__ = ("_done", "_far", "_key", "_near", "_newer_than", "_over", "_pause", "_rules",
-                 "_site", "_timer", "_until", "unshared")  # fmt: skip
+    __slots__ = ("_counted", "_done", "_far", "_key", "_near", "_newer_than", "_over", "_pause",
+                 "_rules", "_site", "_timer", "_until", "unshared")  # fmt: skip
 
     def __init__(
         self,
@@ -49,6 +49,7 @@ class Consultation:
         self._far = False
         self._pause = _FIRST_LOOK
         self._until = 0.0
+        self._counted = b""
         self.unshared = False
         """Whether another fetched it just now, and had nothing to share."""
         self._timer: asyncio.TimerHandle | None = None
@@ -58,13 +59,29 @@ class Consultation:
         if self._site.is_current():
             self._share()
             return
+        assert self._site.fence is not None
         self._until = self._site.monotonic() + HOLD_SECONDS
+        self._counted = self._site.fence.counted()
         self._hold()
+        self._wait_for_word()
+
+    def _wait_for_word(self) -> None:
+        """Be woken by word of other workers; that of other replicas is to be looked for."""
+        if not self._over:
+            self._site.holding.append(self._woken)
+
+    def _woken(self) -> None:
+        self._hold()
+        self._wait_for_word()
 
     def _hold(self) -> None:
         """Wait until every purge is known."""
         site = self._site
-        if site.is_current():
+        if self._over:
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        if site.fence is None or site.fence.reached(self._counted):
             # What lies in memory may be good after all.
             self._end(found=True)
         elif site.monotonic() < self._until:

@@ -309,7 +309,8 @@ class Exchange(StoredAnswer):
         self._why = None
         self._collapsed = False
         rules = self.route.cache
-        found = asking.find(self._site, asked.key, rules, self.head, self._site.clock())
+        now = self._site.clock()
+        found = asking.find(self._site, asked.key, rules, self.head, now, waited=True)
         asked.shelf, verdict = found
         asked.verdict = verdict
         if isinstance(verdict, FetchVerdict | Validate):

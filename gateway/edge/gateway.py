@@ -108,6 +108,7 @@ class Gateway:
                 self.site.purge(each, at)
         if self.site.fence is not None:
             self.site.fence.applied(place)
+            self.site.wake()
 
     def remember(self, purged: list[tuple[Purge, float]]) -> None:
         """Note what was purged before we began, and when (epoch seconds)."""

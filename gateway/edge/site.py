@@ -73,6 +73,8 @@ class Site:
         self.stamp = Stamp(clock())
         self.fence: Fence | None = None
         """What purges there were; None where this process hears of each before anybody else."""
+        self.holding: list[Callable[[], None]] = []
+        """Who waits for purges to be applied here."""
         self.tiers: Tiers | None = None
         """What is below memory; None is nothing."""
         self.memory = MemoryStore(snapshot.memory_bytes, snapshot.object_bytes)
@@ -125,6 +127,12 @@ class Site:
         self.stamp = FencedStamp(self.clock(), fence)
         self.heads = RepeatedHeads(self.stamp, self.counters, self.insight)
         self.no_heads = RepeatedHeads(self.stamp, self.counters, self.insight)
+
+    def wake(self) -> None:
+        """Let those go on who waited for purges that are applied now."""
+        waiting, self.holding = self.holding, []
+        for each in waiting:
+            each()
 
     def is_current(self) -> bool:
         """Return whether every purge is known here."""

@@ -64,6 +64,22 @@ class Fence:
             and self.monotonic() <= self._until[0]
         )
 
+    def counted(self) -> bytes:
+        """Return what stands here now, for `reached`."""
+        return self._map[_HEADER_BYTES : self._end]
+
+    def reached(self, counted: bytes) -> bool:
+        """Return whether every purge is applied here that stood here at *counted*.
+
+        Others may have come since, which who began to wait before them needn't wait for.
+        """
+        return self.monotonic() <= self._until[0] and all(
+            ours >= theirs
+            for (ours,), (theirs,) in zip(
+                _COUNT.iter_unpack(self._applied), _COUNT.iter_unpack(counted), strict=True
+            )
+        )
+
     def begin(self) -> None:
         """Count a purge that begins here, and is applied here."""
         self.applied(self._place)

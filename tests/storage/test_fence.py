@@ -30,6 +30,19 @@ def test_a_purge_that_begins_elsewhere_stops_a_process_until_it_has_applied_it(
     assert other.current()
 
 
+def test_who_began_to_wait_needs_only_the_purges_that_there_were(descriptor: int) -> None:
+    one, other = Fence(descriptor, 0, [0, 0]), Fence(descriptor, 1, [0, 0])
+    one.begin()
+    counted = other.counted()
+    one.begin()
+    assert not other.reached(counted)
+
+    other.applied(0)
+
+    assert other.reached(counted)
+    assert not other.current()
+
+
 def test_purges_of_several_processes_at_once_each_count_for_all(descriptor: int) -> None:
     fences = [Fence(descriptor, place, [0, 0, 0]) for place in range(3)]
     for fence in fences:
