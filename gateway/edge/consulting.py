@@ -49,7 +49,7 @@ class Consultation:
         self._far = False
         self._pause = _FIRST_LOOK
         self._until = 0.0
-        self._counted = b""
+        self._counted: bytes | None = None
         self.unshared = False
         """Whether another fetched it just now, and had nothing to share."""
         self._timer: asyncio.TimerHandle | None = None
@@ -59,9 +59,7 @@ class Consultation:
         if self._site.is_current():
             self._share()
             return
-        assert self._site.fence is not None
         self._until = self._site.monotonic() + HOLD_SECONDS
-        self._counted = self._site.fence.counted()
         self._hold()
         self._wait_for_word()
 
@@ -81,7 +79,12 @@ class Consultation:
             return
         if self._timer is not None:
             self._timer.cancel()
-        if site.fence is None or site.fence.reached(self._counted):
+        fence = site.fence
+        assert fence is not None
+        if self._counted is None:
+            # Once those of other replicas are counted, and not before.
+            self._counted = fence.counted()
+        if self._counted is not None and fence.reached(self._counted):
             # What lies in memory may be good after all.
             self._end(found=True)
         elif site.monotonic() < self._until:

@@ -64,8 +64,13 @@ class Fence:
             and self.monotonic() <= self._until[0]
         )
 
-    def counted(self) -> bytes:
-        """Return what stands here now, for `reached`."""
+    def counted(self) -> bytes | None:
+        """Return what stands here now, for `reached`.
+
+        None while purges of other replicas may be missing, which nobody has counted yet.
+        """
+        if self.monotonic() > self._until[0]:
+            return None
         return self._map[_HEADER_BYTES : self._end]
 
     def reached(self, counted: bytes) -> bool:
@@ -73,7 +78,7 @@ class Fence:
 
         Others may have come since, which who began to wait before them needn't wait for.
         """
-        return self.monotonic() <= self._until[0] and all(
+        return all(
             ours >= theirs
             for (ours,), (theirs,) in zip(
                 _COUNT.iter_unpack(self._applied), _COUNT.iter_unpack(counted), strict=True

@@ -34,6 +34,7 @@ def test_who_began_to_wait_needs_only_the_purges_that_there_were(descriptor: int
     one, other = Fence(descriptor, 0, [0, 0]), Fence(descriptor, 1, [0, 0])
     one.begin()
     counted = other.counted()
+    assert counted is not None
     one.begin()
     assert not other.reached(counted)
 
@@ -85,6 +86,17 @@ def test_past_the_last_word_of_other_replicas_nothing_is_relied_on(descriptor: i
     assert not fence.current()
     Fence(descriptor, 0, [0]).until = 101.0
     assert fence.current()
+
+
+def test_while_purges_of_others_may_be_missing_nothing_counts_as_all_there_were(
+    descriptor: int,
+) -> None:
+    now = [100.0]
+    fence = Fence(descriptor, 0, [0], lambda: now[0])
+    fence.until = 99.0
+    assert fence.counted() is None
+    fence.until = 100.5
+    assert fence.counted() is not None
 
 
 def test_a_stamp_behind_the_fence_equals_nothing_not_even_itself(descriptor: int) -> None:
