@@ -171,6 +171,7 @@ def _build(
         on_write=on_write,
         tiers=below,
         database=_database(root),
+        warm=tiers.warm(root),
         cdn=tiers.cdn(root),
     )
     return Examined(

@@ -12,7 +12,7 @@ from gateway.config.spec_listen import LIMITS, LISTEN
 from gateway.config.spec_origins import ORIGINS
 from gateway.config.spec_routes import ACCESS, MATCH, REQUEST_HEADERS, RESPONSE_HEADERS
 from gateway.config.spec_tests import TESTS
-from gateway.config.spec_tiers import TIERS
+from gateway.config.spec_tiers import TIERS, WARM
 from gateway.config.spec_writes import INVALIDATE, INVALIDATE_FROM
 from gateway.config.tables import Key, ListOf, MapOf, Settings, Table
 from gateway.config.units import DURATION, PERCENT, POSITIVE_DURATION
@@ -285,6 +285,7 @@ ROOT = Table(
     ROUTES,
     INVALIDATE,
     INVALIDATE_FROM,
+    WARM,
     TESTS,
     title="Rules of the caching gateway",
     other_words=OTHER_WORDS,

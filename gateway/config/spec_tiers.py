@@ -1,6 +1,6 @@
 """The keys under `tiers`: where responses are kept, and the CDN in front."""
 
-from gateway.config.shapes import Matching, Parsed, Unfit, Words
+from gateway.config.shapes import Count, Matching, Parsed, Unfit, Words
 from gateway.config.tables import Key, ListOf, Settings, Table
 from gateway.config.units import HOST, POSITIVE_DURATION, SIZE
 from gateway.config.words import OTHER_WORDS
@@ -86,3 +86,11 @@ REDIS: Key[Settings] = Key(
     "The tier that replicas share, a Valkey or Redis; purges reach the other replicas by it.",
 )
 TIERS: Key[Settings] = Key("tiers", Table(MEMORY, LOCAL, REDIS, CDN), "Where responses are kept.")
+
+WARM_MOST = Key("most", Count(1, 10_000), "How many of the busiest public URLs.", default="200")
+WARM_RATE = Key("rate", Count(1, 10_000), "How many of them a second, at most.", default="50")
+WARM: Key[Settings] = Key(
+    "warm",
+    Table(WARM_MOST, WARM_RATE, other_words=OTHER_WORDS),
+    "Fetch what is in demand again, before clients wait for it: after purges, and at the start.",
+)

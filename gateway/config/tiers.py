@@ -6,7 +6,7 @@ from typing import TypeVar
 from gateway.config import spec_tiers as spec
 from gateway.config.findings import Findings
 from gateway.config.tables import Key, Settings
-from gateway.edge.snapshot import MEBIBYTE, CdnSettings
+from gateway.edge.snapshot import MEBIBYTE, CdnSettings, Warming
 from gateway.storage.local import SMALLEST_QUOTA
 from gateway.storage.settings import LocalSettings, RedisSettings, TierSettings
 
@@ -88,3 +88,14 @@ def _or(table: Settings | None, key: Key[T], otherwise: T) -> T:
     """Return what *table* says under *key*, or *otherwise* when it is silent."""
     found = None if table is None else table.get(key)
     return otherwise if found is None else found
+
+
+def warm(root: Settings) -> Warming | None:
+    """Return how what is in demand is fetched again; None for not at all."""
+    written = root.get(spec.WARM)
+    if written is None:
+        return None
+    usual = Warming()
+    return Warming(
+        _or(written, spec.WARM_MOST, usual.most), _or(written, spec.WARM_RATE, usual.rate)
+    )

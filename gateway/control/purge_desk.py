@@ -9,7 +9,7 @@ import fcntl
 import logging
 import os
 import time
-from collections.abc import Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,8 @@ class PurgeDesk:
         """Stand behind the fence with this descriptor, for so many *workers* at a time."""
         self.book = PurgeBook()
         self.cdn = Propagation()
+        self.on_purged: Callable[[], None] = lambda: None
+        """Is called after purges that nobody here wrote: by operators, replicas, the database."""
         self.replicas: Replicas | None = None
         """The other gateways; None when there are none."""
         self.bridge: Bridge | None = None
@@ -195,6 +197,7 @@ class PurgeDesk:
         self.cdn.take(purges, snapshot)
         asked = None if self.replicas is None else self.replicas.ask(purges, at)
         receipt = await tell(list(workers), purges, 0)
+        self.on_purged()
         if asked is None:
             return receipt
         assert self.replicas is not None
@@ -227,4 +230,5 @@ class PurgeDesk:
         """
         self.book.note(purges, at)
         self.fence.begin()
+        self.on_purged()
         return tell(list(workers), purges, 0, at)

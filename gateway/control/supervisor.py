@@ -35,6 +35,7 @@ from gateway.control.purging import Receipt
 from gateway.control.rules_file import RulesFile, together
 from gateway.control.shared import SharedMemory
 from gateway.control.token import admin_token
+from gateway.control.warming import Warmer
 from gateway.counters import Reading
 from gateway.edge.insight import Looked, merged
 from gateway.errors import ConfigurationError
@@ -84,6 +85,12 @@ class Supervisor:
         self._shared = SharedMemory.new()
         """It outlives each of the workers."""
         self._desk = PurgeDesk(self._shared.fence, rules.in_force.workers)
+        self._warmer = Warmer(
+            lambda: addresses.bound(self._places[0].listening),
+            lambda: rules.snapshot,
+            self.look,
+        )
+        self._desk.on_purged = self._warmer.purged
         self._explainer = Explainer()
         self.history = History()
         self.editor = Editor(rules, self.reload)
@@ -132,6 +139,8 @@ class Supervisor:
                 announce(self._ready_line(addresses.bound(admin_socket)))
                 self._held.spawn(self._desk.cdn.run(), name="purges for the CDN")
                 self._held.spawn(self._poll(), name="poll of the workers' counts")
+                self._warmer.remember_in(Path(self.settings.state_dir))
+                self._held.spawn(self._warmer.run(), name="warming")
                 self._held.spawn(self._rules.watch(self._changed), name="watch of the rules")
                 await self._stop.wait()
             await self._end()

@@ -87,6 +87,16 @@ class CdnSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class Warming:
+    """How what is in demand is fetched again after purges and at the start."""
+
+    most: int = 200
+    """The busiest public URLs that are asked for."""
+    rate: int = 50
+    """Requests a second, at most."""
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """The rules in force; `config/build.py` makes it, the edge obeys it."""
 
@@ -105,5 +115,7 @@ class Snapshot:
     """What is below memory."""
     database: str | None = field(default=None, repr=False)
     """The URL of a PostgreSQL whose changes are purges, too; None for none."""
+    warm: Warming | None = None
+    """None fetches nothing ahead of clients."""
     cdn: CdnSettings | None = None
     """Where purges go on to; None is nowhere."""
