@@ -22,6 +22,7 @@ COMMANDS = {
     "show": "say what holds for one route, and which line says so",
     "plan": "replay an access log under other rules, and say what would change",
     "purge": "let a running gateway forget what is named",
+    "stats": "say what a running gateway has served, from which tier",
     "warm": "ask for URLs before clients do",
     "cdn": "purge the CDN in front, or say what it served",
     "schema": "print the JSON Schema of rules files",

@@ -58,6 +58,9 @@ def run(args: argparse.Namespace) -> int:
     else:
         for worker in receipt.workers:
             print(f"{worker.name}  {'done' if worker.applied else 'no word'}  {worker.ms:.1f} ms")
+        for replica in receipt.replicas:
+            said = "done" if replica.applied else "no word"
+            print(f"replica {replica.name}  {said}  {replica.ms:.1f} ms")
         state = "purged" if receipt.applied else "not everybody has said that it is purged"
         print(f"{state} ({receipt.mode.value}), {receipt.ms:.1f} ms")
     return 1 if args.wait and not receipt.applied else 0

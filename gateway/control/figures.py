@@ -6,7 +6,7 @@ import msgspec
 
 from gateway.control import description
 from gateway.control.history import Sample, quantile
-from gateway.counters import Latencies, Reading
+from gateway.counters import Latencies, Reading, TierStatistics
 from gateway.edge.insight import Failure, Uncached
 
 _REMEDIES = {
@@ -62,6 +62,25 @@ class OriginFigures(msgspec.Struct, frozen=True):
     """By server: how many workers send requests to it; 0 where it is ejected or unhealthy."""
 
 
+class TierFigures(msgspec.Struct, frozen=True):
+    """What one tier below memory did since the start."""
+
+    tier: str
+    hits: int
+    misses: int
+    hit_rate: float | None
+    """The share of look-ups that found something; None before the first."""
+    sets: int
+    deletes: int
+    errors: int
+    evictions: int
+    dropped: int
+    waits: int
+    bytes: int
+    objects: int
+    up: bool
+
+
 class Figures(msgspec.Struct, frozen=True):
     """Everything that is counted, summed over the workers."""
 
@@ -74,6 +93,8 @@ class Figures(msgspec.Struct, frozen=True):
     """Requests refused before a route was found, by status."""
     store: dict[str, int]
     """bytes, limit_bytes, objects, evictions."""
+    tiers: list[TierFigures]
+    """Those below memory."""
     connections: int
     exchanges: int
     collapsed: int
@@ -195,6 +216,7 @@ def figures(
             "objects": reading.store_objects,
             "evictions": reading.store_evictions,
         },
+        tiers=[_tier(name, counted) for name, counted in sorted(reading.tiers.items())],
         connections=reading.connections_open,
         exchanges=reading.exchanges_running,
         collapsed=reading.collapsed,
@@ -203,6 +225,24 @@ def figures(
         worker_restarts=restarts,
         rules_loaded=loaded,
         rules_error=error,
+    )
+
+
+def _tier(name: str, counted: TierStatistics) -> TierFigures:
+    return TierFigures(
+        tier=name,
+        hits=counted.hits,
+        misses=counted.misses,
+        hit_rate=counted.hit_rate,
+        sets=counted.sets,
+        deletes=counted.deletes,
+        errors=counted.errors,
+        evictions=counted.evictions,
+        dropped=counted.dropped,
+        waits=counted.waits,
+        bytes=counted.bytes,
+        objects=counted.objects,
+        up=bool(counted.up),
     )
 
 
