@@ -201,7 +201,11 @@ class SlowPath:
         if self._is_cut:
             writer.close()
             return
-        there, back = await asyncio.open_connection("127.0.0.1", self._target)
+        try:
+            there, back = await asyncio.open_connection("127.0.0.1", self._target)
+        except OSError:
+            writer.close()
+            return
         for each in (self._pipe(reader, back), self._pipe(there, writer)):
             task = asyncio.get_running_loop().create_task(each)
             self._tasks.add(task)
