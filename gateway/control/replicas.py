@@ -26,9 +26,10 @@ from gateway.control.purge_book import PurgeBook
 from gateway.control.purging import Receipt, ReplicaReceipt
 from gateway.resilience.backoff import Backoff
 from gateway.storage.fence import ALWAYS, Fence
+from gateway.storage.keys import Prefix
 from gateway.storage.local import TierDown
 from gateway.storage.purges import Kind, Mode, Purge
-from gateway.storage.redis import Prefix, RedisStore
+from gateway.storage.redis import RedisStore
 from gateway.storage.settings import RedisSettings
 
 _log = logging.getLogger(__name__)

@@ -17,9 +17,10 @@ from typing import Any
 from gateway.background import Background
 from gateway.edge.snapshot import Snapshot
 from gateway.policy.rate import RateLimit
+from gateway.storage.keys import Prefix
 from gateway.storage.local import TierDown
 from gateway.storage.quotas import Quotas
-from gateway.storage.redis import Prefix, RedisStore
+from gateway.storage.redis import RedisStore
 
 _AT_ONCE = 256
 _MOST_WAITING = 20_000

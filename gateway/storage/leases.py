@@ -6,13 +6,13 @@ when it ends; and a row that is full simply gives none, so that two may fetch th
 Instants are monotonic seconds, which all processes of a system share.
 """
 
-import fcntl
 import mmap
 import os
 from enum import Enum
 from hashlib import blake2b
 from struct import Struct
-from time import perf_counter
+
+from gateway.storage.locking import lock, unlock
 
 _ROWS = 2048
 _WAYS = 8
@@ -20,8 +20,6 @@ _CELL = Struct("=QQd")
 """Mark, process, end."""
 _ROW_BYTES = _WAYS * _CELL.size
 TABLE_BYTES = _ROWS * _ROW_BYTES
-_PATIENCE_SECONDS = 0.001
-"""For another process's lock: a thousand times what it should be held."""
 
 
 class Answer(Enum):
@@ -56,7 +54,7 @@ class Leases:
     def acquire(self, key: bytes, now: float, seconds: float) -> Answer:
         """Ask for the lease of *key* for *seconds*; who has it may ask again, to keep it."""
         mark, row = _place(key)
-        if not self._lock(row):
+        if not lock(self._descriptor, row, _ROW_BYTES):
             return Answer.NONE
         try:
             free = -1
@@ -75,12 +73,12 @@ class Leases:
             _CELL.pack_into(self._table, free, mark, self._self, now + seconds)
             return Answer.OURS
         finally:
-            self._unlock(row)
+            unlock(self._descriptor, row, _ROW_BYTES)
 
     def release(self, key: bytes) -> None:
         """Give the lease of *key* back, if it is ours."""
         mark, row = _place(key)
-        if not self._lock(row):
+        if not lock(self._descriptor, row, _ROW_BYTES):
             # It ends by itself.
             return
         try:
@@ -89,26 +87,7 @@ class Leases:
                 if held == mark and holder == self._self:
                     _CELL.pack_into(self._table, at, 0, 0, 0.0)
         finally:
-            self._unlock(row)
-
-    def _lock(self, row: int) -> bool:
-        """Lock *row*; False when a process stands still that has it."""
-        give_up = 0.0
-        while True:
-            try:
-                fcntl.lockf(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, _ROW_BYTES, row)
-            except OSError:
-                now = perf_counter()
-                if not give_up:
-                    give_up = now + _PATIENCE_SECONDS
-                elif now > give_up:
-                    return False
-                os.sched_yield()
-            else:
-                return True
-
-    def _unlock(self, row: int) -> None:
-        fcntl.lockf(self._descriptor, fcntl.LOCK_UN, _ROW_BYTES, row)
+            unlock(self._descriptor, row, _ROW_BYTES)
 
     def held(self, key: bytes, now: float) -> bool:
         """Return whether another process has the lease of *key*; without a lock."""

@@ -9,16 +9,15 @@ the microsecond in which one does, by the kernel's record locks, which end with 
 holds them; and nobody waits for a holder that stands still.
 """
 
-import fcntl
 import mmap
 import os
 import secrets
 from hashlib import blake2b
 from struct import Struct
-from time import perf_counter
 
 from gateway.policy import rate
 from gateway.policy.rate import RateLimit
+from gateway.storage.locking import lock, unlock
 
 _ROWS = 8192
 _WAYS = 8
@@ -28,8 +27,6 @@ _FULL_AT = Struct("d")
 _SECRET_BYTES = 16
 _HEADER_BYTES = 64
 TABLE_BYTES = _HEADER_BYTES + _ROWS * _ROW.size
-_PATIENCE_SECONDS = 0.001
-"""For another worker's lock: a thousand times what it should be held."""
 _MARKS_KEPT = 16_384
 
 
@@ -145,23 +142,11 @@ class Quotas:
         """Lock *row*; False when there is no need, or when a process stands still that holds it."""
         if self._descriptor is None:
             return False
-        give_up = 0.0
-        while True:
-            try:
-                fcntl.lockf(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, row)
-            except OSError:
-                now = perf_counter()
-                if not give_up:
-                    give_up = now + _PATIENCE_SECONDS
-                elif now > give_up:
-                    return False
-                os.sched_yield()
-            else:
-                return True
+        return lock(self._descriptor, row, 1)
 
     def _unlock(self, row: int) -> None:
         assert self._descriptor is not None
-        fcntl.lockf(self._descriptor, fcntl.LOCK_UN, 1, row)
+        unlock(self._descriptor, row, 1)
 
 
 def _find(cells: tuple[float, ...], mark: int) -> int | None:

@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
-from enum import StrEnum
 from typing import Any, TypeVar
 
 from redis.exceptions import (
@@ -22,6 +21,7 @@ from redis.exceptions import (
 from gateway.background import Background
 from gateway.counters import TierStatistics
 from gateway.resilience.breaker import Breaker
+from gateway.storage.keys import Prefix
 from gateway.storage.local import TierDown
 from gateway.storage.redis_url import client
 from gateway.storage.redis_url import close as disconnect
@@ -56,26 +56,6 @@ _COUNT = (
     " if redis.call('pttl', KEYS[1]) < 0 then redis.call('pexpire', KEYS[1], ARGV[2]) end"
     " return {n, redis.call('pttl', KEYS[1])}"
 )
-
-
-class Prefix(StrEnum):
-    """What a key is about: the word after the prefix that all of them have."""
-
-    API = "api:"
-    """Stored responses."""
-    LEASE = "lease:"
-    """Who is fetching a response."""
-    RATE_LIMIT = "ratelimit:"
-    PURGES = "purges"
-    REPLICAS = "replicas"
-    ACKS = "acks:"
-    SESSION = "session:"
-    USER = "user:"
-    ORG = "org:"
-    PROJECT = "project:"
-    INSIGHT = "insight:"
-    AUTOPILOT = "autopilot:"
-    GUARDIAN = "guardian:"
 
 
 class RedisStore:

@@ -20,9 +20,10 @@ from gateway.policy.rules import CacheRules
 from gateway.policy.stored import StoredResponse
 from gateway.storage import codec
 from gateway.storage.fence import Fence
+from gateway.storage.keys import Prefix
 from gateway.storage.leases import Answer, Leases
 from gateway.storage.local import LocalStore, TierDown, Write
-from gateway.storage.redis import Prefix, RedisStore
+from gateway.storage.redis import RedisStore
 from gateway.storage.settings import TierSettings
 
 _log = logging.getLogger("gateway.tiers")

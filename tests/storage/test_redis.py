@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from gateway.background import Background
+from gateway.storage.keys import Prefix
 from gateway.storage.local import TierDown
-from gateway.storage.redis import QUEUED, Prefix, RedisStore
+from gateway.storage.redis import QUEUED, RedisStore
 from gateway.storage.redis_url import parse
 from gateway.storage.settings import RedisSettings
 from tests.doubles.valkey import Valkey, cluster, sentinel, slow_path, valkey
