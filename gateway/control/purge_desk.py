@@ -32,6 +32,8 @@ from gateway.storage.settings import RedisSettings, TierSettings
 
 _log = logging.getLogger(__name__)
 
+_MOST_BESIDE = 64
+
 
 class PurgeDesk:
     """The purges of one gateway."""
@@ -63,8 +65,8 @@ class PurgeDesk:
     ) -> None:
         """Make ready what *snapshot* has below memory, in the gateway's *folder*.
 
-        *workers* are those that are there at any time; *held* holds what runs for it. Raises
-        ConfigurationError.
+        *workers* are those that are there at any time; *held* holds what runs for it. The
+        folder is what `own` returned.
         """
         tiers = TierSettings() if snapshot is None else snapshot.tiers
         if snapshot is not None and snapshot.database is not None:
@@ -72,7 +74,8 @@ class PurgeDesk:
         if tiers.local is None and tiers.redis is None:
             # Nothing outlives this gateway.
             return
-        self._open(folder)
+        if self._lock >= 0:
+            self.book.open(folder / "purges.jsonl")
         if tiers.local is not None:
             path = Path(tiers.local.path or folder / "local")
             try:
@@ -84,17 +87,36 @@ class PurgeDesk:
         if tiers.redis is not None:
             self._join(tiers.redis, held, workers)
 
-    def _open(self, folder: Path) -> None:
-        lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            os.close(lock)
-            raise ConfigurationError(
-                f"{folder} is in use by another gateway; choose another with --state-dir"
-            ) from error
-        self._lock = lock
-        self.book.open(folder / "purges.jsonl")
+    def own(self, folder: Path, snapshot: Snapshot | None) -> Path:
+        """Return the folder in *folder* that is this gateway's alone, now and while it runs.
+
+        What outlives a gateway is judged by the purges that it heard of, so two of them can't
+        share it: each but the first has a folder of its own in there. Raises ConfigurationError.
+        """
+        tiers = TierSettings() if snapshot is None else snapshot.tiers
+        if tiers.local is None and tiers.redis is None:
+            # Nothing outlives this gateway.
+            return folder
+        for number in range(1, _MOST_BESIDE):
+            own = folder if number == 1 else folder / f"gateway-{number}"
+            try:
+                own.mkdir(mode=0o700, exist_ok=True)
+                lock = os.open(own / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            except OSError as error:
+                _log.error("nothing can be kept in %s: %s", own, error.strerror)
+                return folder
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                os.close(lock)
+                continue
+            self._lock = lock
+            if number > 1:
+                _log.info("%s is another gateway's; this one keeps its tiers in %s", folder, own)
+            return own
+        raise ConfigurationError(
+            f"{folder} is in use by {_MOST_BESIDE - 1} gateways; choose another with --state-dir"
+        )
 
     def _join(
         self, settings: RedisSettings, held: Background, workers: Iterable[WorkerProcess]

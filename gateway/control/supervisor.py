@@ -20,6 +20,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from gateway.background import Background
 from gateway.control import addresses, totals
 from gateway.control.admin import Admin, Readiness, Stage, WorkerStatus
@@ -130,7 +132,8 @@ class Supervisor:
         admin = Admin(self, addresses.bound(admin_socket), token)
         await admin.start(admin_socket)
         try:
-            folder = Path(self.settings.state_dir)
+            folder = self._desk.own(Path(self.settings.state_dir), self._rules.snapshot)
+            self._rules.in_force = msgspec.structs.replace(self.settings, state_dir=str(folder))
             self._desk.begin(self._rules.snapshot, folder, self._held, self._present)
             self._desk.share_limits(self._shared.quotas, self._rules, self._held)
             await self._begin()

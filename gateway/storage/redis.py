@@ -43,6 +43,7 @@ QUEUED_BYTES = 32 << 20
 _WRITE_PATIENCE = 10
 """...times the budget of a look-up: nobody waits for a write."""
 _SCANNED_AT_ONCE = 500
+_FINDING_SECONDS = 2.0
 
 _DELETE_IF_OWN = (
     "if redis.call('get', KEYS[1]) == ARGV[1] then return redis.call('del', KEYS[1]) end return 0"
@@ -73,7 +74,7 @@ class RedisStore:
         self.settings = settings
         self.statistics = statistics or TierStatistics()
         self.statistics.up = 1
-        self.client = client(settings.address, settings.timeout)
+        self.client = client(settings.address)
         self.breaker = Breaker()
         self._background = background
         self._monotonic = monotonic
@@ -402,6 +403,9 @@ class RedisStore:
             while not breaker.closed:
                 await asyncio.sleep(max(0.0, breaker.until - self._monotonic()))
                 try:
+                    # Finding a cluster's nodes takes several steps, for which nobody waits here.
+                    async with asyncio.timeout(_FINDING_SECONDS):
+                        await self.client.initialize()
                     async with asyncio.timeout(2 * self.settings.timeout):
                         await self.client.set(self.name(Prefix.LEASE, "trial"), b"", px=1000)
                 except ResponseError as error:

@@ -18,6 +18,7 @@ from redis.backoff import NoBackoff
 _PORT = 6379
 _SENTINEL_PORT = 26379
 _LONGEST_ANSWER = 10.0
+_LONGEST_CONNECT = 1.0
 _SCHEMES = ("redis", "rediss", "unix", "redis+cluster", "rediss+cluster", "redis+sentinel",
             "rediss+sentinel")  # fmt: skip
 
@@ -111,17 +112,17 @@ async def close(connected: Any) -> None:
         await each.aclose()
 
 
-def client(address: Address, timeout: float) -> Any:
-    """Return a client that isn't connected yet; connecting takes *timeout* seconds at most.
+def client(address: Address) -> Any:
+    """Return a client that isn't connected yet.
 
     It tries nothing twice: whoever uses it knows what to do instead.
     """
     common: dict[str, Any] = {
         "username": address.user,
         "password": address.password,
-        # How long an answer may take is for whoever asks to say, each time.
+        # How long anything may take is for whoever asks to say, each time.
         "socket_timeout": _LONGEST_ANSWER,
-        "socket_connect_timeout": timeout,
+        "socket_connect_timeout": _LONGEST_CONNECT,
         "protocol": 2,
     }
     retry = Retry(NoBackoff(), 0)
@@ -141,7 +142,10 @@ def client(address: Address, timeout: float) -> Any:
     if address.kind == "sentinel":
         sentinels = Sentinel(  # type: ignore[no-untyped-call]
             list(address.nodes),
-            sentinel_kwargs={"socket_timeout": timeout, "socket_connect_timeout": timeout},
+            sentinel_kwargs={
+                "socket_timeout": _LONGEST_CONNECT,
+                "socket_connect_timeout": _LONGEST_CONNECT,
+            },
             ssl=address.tls,
             **common,
         )
