@@ -91,6 +91,7 @@ class Fetch:
         self._consultation: Consultation | None = None
         self._forwarded: OriginRequest | None = None
         self._request_time = site.clock()
+        self._serial = site.purges.serial
         self._repeating = False
         self._readers: list[Reader] = []
         self.received = 0
@@ -145,6 +146,7 @@ class Fetch:
                 for reader in others:
                     reader.fetch_released()
             self._request_time = self._site.clock()
+            self._serial = self._site.purges.serial
             self._ask()
             return
         self.ended = True
@@ -184,10 +186,20 @@ class Fetch:
 
     def accepts(self, head: RequestHead) -> bool:
         """Return whether a request may wait for this, or read along."""
+        if self._serial != self._site.purges.serial and self._may_be_purged():
+            return False
         if self.response is None:
             return True
         preview = self.preview()
         return preview is not None and self.failure is None and vary.matches(preview, head.fields)
+
+    def _may_be_purged(self) -> bool:
+        """Return whether a purge since this began may forbid what it brings to who comes now."""
+        preview = self.preview()
+        if preview is None:
+            # Which groups it will be in, the origin has yet to say.
+            return True
+        return self._site.purges.judge(preview) is not preview
 
     def join(self, reader: Reader) -> None:
         """Let *reader* have what comes."""

@@ -118,3 +118,28 @@ async def test_a_write_tells_the_other_workers_what_it_made_wrong() -> None:
             Purge(Kind.URL, b"/a?a&b", b"hub.test", Mode.VALIDATE),
             Purge(Kind.GROUP, b"page", b"hub.test", Mode.VALIDATE),
         ]
+
+
+async def test_who_comes_after_a_purge_does_not_wait_for_a_fetch_from_before_it() -> None:
+    gate = asyncio.Event()
+    answers = iter([b"old", b"new"])
+
+    async def slowly(heard: Heard, wire: Wire) -> None:
+        body = next(answers)
+        if body == b"old":
+            await gate.wait()
+        await wire.send(ok(body, max_age=60))
+
+    origin = ScriptedOrigin({"/a": [slowly]})
+    async with origin, gateway_before(origin) as world:
+        first = asyncio.create_task(world.get("/a"))
+        await origin.until_heard(1)
+        world.clock.now += 0.001
+        world.gateway.purge([Purge(Kind.URL, b"/a", mode=Mode.HARD)])
+        world.clock.now += 0.001
+        second = await world.get("/a")
+        gate.set()
+
+        assert (await first).body == b"old"
+        assert second.body == b"new"
+        assert (await world.get("/a")).body == b"new"
