@@ -186,15 +186,15 @@ class Fetch:
 
     def accepts(self, head: RequestHead) -> bool:
         """Return whether a request may wait for this, or read along."""
-        if self._serial != self._site.purges.serial and self._may_be_purged():
-            return False
         if self.response is None:
             return True
         preview = self.preview()
         return preview is not None and self.failure is None and vary.matches(preview, head.fields)
 
-    def _may_be_purged(self) -> bool:
+    def may_be_purged(self) -> bool:
         """Return whether a purge since this began may forbid what it brings to who comes now."""
+        if self._serial == self._site.purges.serial:
+            return False
         preview = self.preview()
         if preview is None:
             # Which groups it will be in, the origin has yet to say.

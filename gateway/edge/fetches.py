@@ -24,7 +24,8 @@ class Fetches:
     def find(self, key: bytes, head: RequestHead) -> "Fetch | None":
         """Return a fetch that a request for *key* may wait for."""
         for fetch in self._by_key.get(key, ()):
-            if fetch.accepts(head):
+            # Who came before a purge has what it asked for; who comes after it doesn't wait.
+            if fetch.accepts(head) and not fetch.may_be_purged():
                 return fetch
         return None
 

@@ -87,9 +87,18 @@ def labels(
 
 
 def keep(site: Site, key: bytes, fresh: StoredResponse) -> None:
-    """Put *fresh* on its shelf, in place of the variant that it supersedes."""
+    """Put *fresh* on its shelf, in place of the variant that it supersedes.
+
+    What was asked for later stays, however late what was asked for before it comes.
+    """
     shelf = site.memory.peek(key)
     others = () if shelf is None else shelf.variants
+    for other in others:
+        if (
+            other.nominated == fresh.nominated
+            and other.arrival.request_time > fresh.arrival.request_time
+        ):
+            return
     _put(site, key, storing.filed(others, fresh))
 
 
