@@ -40,6 +40,7 @@ from gateway.control.token import admin_token
 from gateway.control.warming import Warmer
 from gateway.counters import Reading
 from gateway.edge.insight import Looked, merged
+from gateway.edge.last_call import take_no_more
 from gateway.errors import ConfigurationError
 from gateway.resilience.backoff import Backoff
 from gateway.storage.purges import Purge
@@ -391,6 +392,7 @@ class Supervisor:
 
     def _close_places(self) -> None:
         for place in self._places:
+            take_no_more(place.listening)
             place.listening.close()
 
     def _hung_up(self) -> None:

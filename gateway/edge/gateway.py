@@ -15,6 +15,7 @@ from gateway.edge.fetches import Fetches
 from gateway.edge.h2 import Http2Connection
 from gateway.edge.insight import Looked
 from gateway.edge.interfaces import AccessLog
+from gateway.edge.last_call import HANDSHAKE_SECONDS, take_no_more
 from gateway.edge.refreshing import Refreshes
 from gateway.edge.site import Site
 from gateway.edge.snapshot import Snapshot
@@ -39,6 +40,7 @@ class Gateway:
         self._refreshes = Refreshes(self.site, Fetches(self.site))
         self._lane = FastLane(self.site)
         self._doors: list[Door] = []
+        self._own: list[socket.socket] = []
         self._certificates: Certificates | None = None
         self.secure_address: tuple[str, int] | None = None
         """Where https is spoken; None for nowhere."""
@@ -52,6 +54,7 @@ class Gateway:
             certificates = self._certificates = Certificates(tls)
             secure = bind(tls.host, tls.port)
             self.secure_address = secure.getsockname()[:2]
+            self._own.append(secure)
             self._doors.append(
                 await open_door(site, secure, self._secure_connection, certificates.context)
             )
@@ -133,6 +136,9 @@ class Gateway:
         site.passes.clear()
         # What the kernel has accepted or received already is still ours to answer: each turn
         # of the loop takes all of it in, first the connections, then their requests.
+        for each in self._own:
+            take_no_more(each)
+        await asyncio.sleep(HANDSHAKE_SECONDS)
         for _ in range(_TURNS):
             await asyncio.sleep(0)
         for door in self._doors:
