@@ -115,6 +115,8 @@ class Reading(msgspec.Struct):
     log_lines_dropped: int = 0
     encodings: list[EncodingCount] = []
     limited: dict[str, int] = {}
+    rendered: dict[str, dict[str, int]] = {}
+    """Renditions by route, and by ``made`` or why the source is sent instead."""
     """Requests beyond a rate limit, by route."""
     tiers: dict[str, TierStatistics] = {}
     """By tier below memory."""
@@ -141,6 +143,7 @@ class Counters:
         "received_bytes",
         "refreshes",
         "refused",
+        "rendered",
         "requests",
         "store_bytes",
         "store_evictions",
@@ -174,6 +177,9 @@ class Counters:
         self.log_lines_dropped = 0
         self.encodings: dict[tuple[str, str, int], EncodingCount] = {}
         self.limited: defaultdict[str, int] = defaultdict(int)
+        self.rendered: defaultdict[str, defaultdict[str, int]] = defaultdict(
+            lambda: defaultdict(int)
+        )
         self.tiers: dict[str, TierStatistics] = {}
 
     def encoded(
@@ -215,5 +221,6 @@ class Counters:
             log_lines_dropped=self.log_lines_dropped,
             encodings=list(self.encodings.values()),
             limited=dict(self.limited),
+            rendered={name: dict(why) for name, why in self.rendered.items()},
             tiers=self.tiers,
         )

@@ -1,7 +1,9 @@
-"""From the keys under `compress` to what the edge does with bodies."""
+"""From the keys under `compress` and `images` to what the edge does with bodies."""
 
 from gateway.config import spec_delivery as spec
-from gateway.config.tables import Setting, Settings, merged
+from gateway.config import spec_images as pictures
+from gateway.config.tables import Key, Setting, Settings, merged
+from gateway.policy.images import QUALITIES, Images, Picture, Qualities
 from gateway.policy.negotiation import Coding, Compression
 
 
@@ -10,7 +12,7 @@ def compression(table: Settings | None, defaults: Settings | None) -> Compressio
 
     None leaves them to the origin.
     """
-    setting = _merged(_written(defaults), _written(table))
+    setting = _merged(_written(defaults, spec.COMPRESS), _written(table, spec.COMPRESS))
     if setting is None or setting == "off":
         return None
     standard = Compression()
@@ -34,8 +36,52 @@ def compression(table: Settings | None, defaults: Settings | None) -> Compressio
     )
 
 
-def _written(table: Settings | None) -> Setting[Settings | str] | None:
-    return None if table is None else table.values.get(spec.COMPRESS.name)
+def images(table: Settings | None, defaults: Settings | None) -> Images | None:
+    """Return what *table* of a route, on top of *defaults*, says about pictures.
+
+    None leaves them as they are.
+    """
+    setting = _merged(_written(defaults, pictures.IMAGES), _written(table, pictures.IMAGES))
+    if setting is None or setting == "off":
+        return None
+    standard = Images()
+    if isinstance(setting, str):
+        return standard
+    formats = setting.get(pictures.FORMATS)
+    effort = setting.get(pictures.EFFORT)
+    most = setting.get(pictures.MAX_PIXELS)
+    name = setting.get(pictures.WIDTH_PARAMETER)
+    return Images(
+        formats=standard.formats
+        if formats is None
+        else tuple(dict.fromkeys(Picture(each.value) for each in formats)),
+        quality=_qualities(setting.get(pictures.QUALITY)),
+        effort=standard.effort if effort is None else effort,
+        widths=tuple(sorted({each.value for each in setting.get(pictures.WIDTHS) or ()})),
+        width_parameter=standard.width_parameter if name is None else name.encode("ascii"),
+        rounds_up=setting.get(pictures.OTHER_WIDTHS) != "refuse",
+        hints=setting.get(pictures.HINTS) is True,
+        animations=setting.get(pictures.ANIMATIONS) != "pass",
+        cdn_varies=setting.get(pictures.CDN_VARIES) is True,
+        max_pixels=standard.max_pixels if most is None else most,
+    )
+
+
+def _qualities(written: int | Settings | None) -> Qualities:
+    if written is None:
+        return QUALITIES
+    if isinstance(written, int):
+        return Qualities(written, written, written)
+    avif, webp, jpeg = (written.get(key) for key in (pictures.AVIF, pictures.WEBP, pictures.JPEG))
+    return Qualities(
+        QUALITIES.avif if avif is None else avif,
+        QUALITIES.webp if webp is None else webp,
+        QUALITIES.source if jpeg is None else jpeg,
+    )
+
+
+def _written(table: Settings | None, key: Key[Settings | str]) -> Setting[Settings | str] | None:
+    return None if table is None else table.values.get(key.name)
 
 
 def _merged(

@@ -7,6 +7,7 @@ docs/configuration.md, is checked against them. A key that isn't here is an erro
 from gateway.config import spec_routes as routing
 from gateway.config.shapes import Flag, Matching, Parsed, TextOr, WordOr, Words
 from gateway.config.spec_delivery import COMPRESS
+from gateway.config.spec_images import IMAGES
 from gateway.config.spec_limits import LIMIT
 from gateway.config.spec_listen import LIMITS, LISTEN
 from gateway.config.spec_origins import ORIGINS
@@ -222,6 +223,7 @@ DEFAULTS: Key[Settings] = Key(
         ACCESS,
         routing.MAX_BODY,
         COMPRESS,
+        IMAGES,
         LIMIT,
         routing.CDN,
         other_words=OTHER_WORDS,
@@ -252,6 +254,7 @@ ROUTE_TABLE = Table(
     routing.TIMEOUTS,
     LIMIT,
     COMPRESS,
+    IMAGES,
     routing.CDN,
     routing.PURGE,
     other_words=OTHER_WORDS,

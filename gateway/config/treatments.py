@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from typing import TypedDict
 
 from gateway.config import spec_routes as spec
-from gateway.config.delivery import compression
+from gateway.config.delivery import compression, images
 from gateway.config.findings import Findings, quoted
 from gateway.config.limits import rate_limits
 from gateway.config.tables import Setting, Settings
+from gateway.policy.images import Images
 from gateway.policy.negotiation import Compression
 from gateway.policy.rate import RateLimit
 from gateway.routing.access import AccessList
@@ -27,6 +28,7 @@ class Inherited(TypedDict):
     access: tuple[AccessList, ...]
     body_limit: int | None
     compression: Compression | None
+    images: Images | None
     rate_limits: tuple[RateLimit, ...]
     cdn: bool
 
@@ -48,6 +50,7 @@ def of_defaults(table: Settings | None) -> Inherited:
         "access": _access(table),
         "body_limit": None if table is None else table.get(spec.MAX_BODY),
         "compression": compression(table, None),
+        "images": images(table, None),
         "rate_limits": rate_limits(table, "default") or (),
         "cdn": table is not None and table.get(spec.CDN) is True,
     }
@@ -68,6 +71,7 @@ def of_route(table: Settings, defaults: Settings | None, name: str) -> Treatment
         "access": (*inherited["access"], *_access(table)),
         "body_limit": inherited["body_limit"] if own_limit is None else own_limit,
         "compression": compression(table, defaults),
+        "images": images(table, defaults),
         "rate_limits": inherited["rate_limits"] if limits is None else limits,
         "cdn": inherited["cdn"] if own_cdn is None else own_cdn,
         "answer": _answer(table),

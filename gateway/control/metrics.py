@@ -192,7 +192,15 @@ def _encodings(reading: Reading) -> Iterator[Metric]:
         plain.add_metric(values, each.plain_bytes)
         encoded.add_metric(values, each.encoded_bytes)
         seconds.add_metric(values, each.seconds)
-    yield from (bodies, plain, encoded, seconds)
+    rendered = CounterMetricFamily(
+        "gateway_image_renditions",
+        "Renditions of pictures made, or why the source is sent instead",
+        labels=["route", "outcome"],
+    )
+    for route, outcomes in sorted(reading.rendered.items()):
+        for outcome, times in sorted(outcomes.items()):
+            rendered.add_metric([route, outcome], times)
+    yield from (bodies, plain, encoded, seconds, rendered)
 
 
 _TIER_COUNTS = (

@@ -6,7 +6,7 @@ in its store) died with it.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from gateway.counters import (
     LATENCY_BOUNDS,
@@ -28,6 +28,7 @@ def total(readings: Iterable[Reading]) -> Reading:
     requests: dict[tuple[str, str, int], list[int]] = defaultdict(lambda: [0, 0])
     latency: dict[str, Latencies] = defaultdict(Latencies)
     failures: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
+    rendered: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
     refused: dict[int, int] = defaultdict(int)
     retries: dict[str, int] = defaultdict(int)
     limited: dict[str, int] = defaultdict(int)
@@ -45,12 +46,9 @@ def total(readings: Iterable[Reading]) -> Reading:
             for place in range(len(LATENCY_BOUNDS) + 1):
                 into.buckets[place] += observed.buckets[place]
             into.total += observed.total
-        for origin, reasons in reading.origin_failures.items():
-            for reason, times in reasons.items():
-                failures[origin][reason] += times
-        for origin, endpoints in reading.endpoints_up.items():
-            for endpoint, well in endpoints.items():
-                up[origin][endpoint] += well
+        _add_named(failures, reading.origin_failures)
+        _add_named(up, reading.endpoints_up)
+        _add_named(rendered, reading.rendered)
         for origin, times in reading.origin_retries.items():
             retries[origin] += times
         for status, times in reading.refused.items():
@@ -65,6 +63,7 @@ def total(readings: Iterable[Reading]) -> Reading:
     whole.requests = [RequestCount(*labels, *both) for labels, both in sorted(requests.items())]
     whole.origin_latency = dict(latency)
     whole.origin_failures = {origin: dict(reasons) for origin, reasons in failures.items()}
+    whole.rendered = {route: dict(outcomes) for route, outcomes in rendered.items()}
     whole.refused = dict(refused)
     whole.origin_retries = dict(retries)
     whole.limited = dict(limited)
@@ -72,6 +71,12 @@ def total(readings: Iterable[Reading]) -> Reading:
     whole.tiers = dict(tiers)
     whole.encodings = [encodings[labels] for labels in sorted(encodings)]
     return whole
+
+
+def _add_named(into: dict[str, dict[str, int]], counts: Mapping[str, Mapping[str, int]]) -> None:
+    for name, each in counts.items():
+        for what, times in each.items():
+            into[name][what] += times
 
 
 def _add_encodings(
@@ -127,6 +132,7 @@ _SUMMED_APART = frozenset(
         "endpoints_up",
         "encodings",
         "limited",
+        "rendered",
         "tiers",
     }
 )

@@ -3,11 +3,12 @@
 Both lanes begin here, so that a fast answer and a slow one can't differ in what they decide.
 """
 
-from gateway.edge import compress, forwarding, shelving, treatment
+from gateway.edge import compress, forwarding, images, shelving, treatment
 from gateway.edge.asked import Asking, Bypassing, Cacheable, Limited, Settled
 from gateway.edge.site import Site, needs_identity
 from gateway.policy import key as keys
 from gateway.policy import reuse
+from gateway.policy.images import of_source
 from gateway.policy.rate import By
 from gateway.policy.reuse import Forwarded, Verdict
 from gateway.policy.rules import CacheRules, Scope
@@ -48,6 +49,11 @@ def ask(site: Site, head: RequestHead, address: bytes, body: Framing) -> Asking:
     mine, until = _partition(site, head, rules, now)
     if mine is None:
         return Bypassing(route, Forwarded.BYPASS, quota)
+    if route.images is not None:
+        refused = images.want(route, route.images, head)
+        if refused is not None:
+            refused.quota = quota
+            return refused
     if rules.key_headers or rules.key_cookies:
         mine = keys.narrowed(mine, head.fields, rules)
     mine = _by_scheme(mine, head)
@@ -181,6 +187,8 @@ def key_of(site: Site, head: RequestHead, target: Target) -> bytes | None:
     mine, _ = _partition(site, head, route.cache, site.clock())
     if mine is None:
         return None
+    if route.images is not None:
+        target = of_source(target, route.images)
     mine = _by_scheme(keys.narrowed(mine, head.fields, route.cache), head)
     if route.divides_key:
         mine = _divided(mine, route)

@@ -13,9 +13,12 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
+from gateway.background import Background
 from gateway.counters import Counters
 from gateway.edge import encoders
 from gateway.edge.heads import RepeatedHead
+from gateway.edge.images import Renditions
+from gateway.policy import images as pictures
 from gateway.policy import negotiation
 from gateway.policy.negotiation import IDENTITY, Choice, Coding, Compression
 from gateway.policy.rules import Scope
@@ -91,8 +94,9 @@ def _nowhere(key: bytes, variants: Sequence[StoredResponse]) -> None:
 class Representations:
     """What stored responses look like to clients, and the threads that make them so."""
 
-    def __init__(self, memory: MemoryStore, counters: Counters) -> None:
+    def __init__(self, memory: MemoryStore, counters: Counters, background: Background) -> None:
         self._memory = memory
+        self._renditions = Renditions(self.keep, counters, background)
         self._counters = counters
         self.kept: Callable[[bytes, Sequence[StoredResponse]], None] = _nowhere
         """Is told of what lies under a key in memory with a form more."""
@@ -106,20 +110,35 @@ class Representations:
         """Bodies in the hands of threads, or waiting for one."""
 
     def at_hand(
-        self, shelf: Shelf | None, stored: StoredResponse, route: Route, head: RequestHead
+        self,
+        key: bytes,
+        shelf: Shelf | None,
+        stored: StoredResponse,
+        route: Route,
+        head: RequestHead,
     ) -> StoredResponse | None:
-        """Return *stored* as *head* gets it; None when its form has to be made first."""
+        """Return *stored*, which lies under *key*, as *head* gets it.
+
+        None when its form has to be made first.
+        """
         rules = route.compression
-        if rules is None:
+        images = route.images
+        if rules is None and images is None:
             return stored
         wanted = choice(route, head)
         known = None if shelf is None else shelf.represented
-        at = (id(stored), wanted)
+        at = (id(stored), wanted, head.renditions)
         if known is not None:
             found = known.get(at)
             if found is not None:
+                if found.passing and images is not None:
+                    # There may have been too much to do when it was ordered.
+                    self._renditions.at_hand(key, stored, route, images, head.renditions)
                 return found
-        found = self._find(stored, wanted, rules)
+        if images is not None and pictures.suits(stored.status, stored.fields):
+            found = self._renditions.at_hand(key, stored, route, images, head.renditions)
+        else:
+            found = stored if rules is None else self._find(stored, wanted, rules)
         if found is not None and shelf is not None:
             if shelf.represented is None:
                 shelf.represented = {}
@@ -225,7 +244,7 @@ class Representations:
         variants = []
         for each in shelf.variants:
             if each.body is body:
-                others = tuple(other for other in each.forms if other.coding != form.coding)
+                others = tuple(other for other in each.forms if not _replaces(form, other))
                 variants.append(replace(each, forms=(*others, form)))
             else:
                 variants.append(each)
@@ -333,9 +352,14 @@ class Representations:
 
     def close(self) -> None:
         """Begin nothing more; what threads still do is for nobody."""
+        self._renditions.close()
         for pool in (self._threads, self._spare):
             if pool is not None:
                 pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _replaces(form: Form, other: Form) -> bool:
+    return form.coding == other.coding or pictures.supersedes(form.coding, other.coding)
 
 
 _PLAIN = "identity"

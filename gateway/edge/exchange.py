@@ -9,7 +9,7 @@ from dataclasses import replace
 from http import HTTPStatus
 from typing import assert_never
 
-from gateway.edge import asking, compress, forwarding, shelving
+from gateway.edge import asking, compress, forwarding, images, shelving
 from gateway.edge.answer import Client
 from gateway.edge.asked import Asking, Bypassing, Cacheable, Settled
 from gateway.edge.collapse import Fetch
@@ -270,6 +270,7 @@ class Exchange(StoredAnswer):
             self._read_encoded(fetch, coding)
         elif self.route.compression is not None:
             fields = compress.varied(fields, response, self.route.compression)
+        fields = images.as_source(self.route, self.head, response, fields)
         self._start_reply(response, fields, body, preview)
         if not fetch.whole:
             # What came in one go leaves in one go: its body is handed over next.
@@ -379,9 +380,17 @@ class Exchange(StoredAnswer):
             fetch.taken()
         if fetch.ended and fetch.take(self.position) is None:
             self.origin_bytes = fetch.received
+            self._note_wanted(fetch)
             self._end_reply(fetch.trailers)
             self._leave()
             self._finish()
+
+    def _note_wanted(self, fetch: "Fetch | Encoding") -> None:
+        """Have the rendition made that this client would have taken."""
+        asked = self.asked
+        if self.head.renditions and fetch.stored is not None and isinstance(asked, Cacheable):
+            at_hand = self._site.representations.at_hand
+            at_hand(asked.key, None, fetch.stored, self.route, self.head)
 
     # Its end.
 

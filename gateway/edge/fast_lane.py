@@ -110,8 +110,8 @@ class FastLane:
         site = self._site
         shelf = asked.shelf
         stored = verdict.stored
-        if asked.route.compression is not None:
-            found = site.representations.at_hand(shelf, stored, asked.route, head)
+        if asked.route.represents:
+            found = site.representations.at_hand(asked.key, shelf, stored, asked.route, head)
             if found is None:
                 return False
             stored = found
@@ -138,7 +138,9 @@ class FastLane:
             by_cookie = any(name == b"cookie" for name, _ in stored.nominated)
         key = raw if by_cookie else without_cookie(raw)
         # Where the client's address or scheme decides, the head alone doesn't.
-        wanted = not route.access and not head.secure and site.heads.wants(key)
+        wanted = (
+            not route.access and not head.secure and not stored.passing and site.heads.wants(key)
+        )
         if wanted or self.logging:
             logged: LoggedRequest = (
                 head.method,

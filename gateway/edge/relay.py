@@ -4,7 +4,7 @@ What the cache would have wanted to know is noticed on the way: that a write mad
 wrong, that an answer could have been shared after all.
 """
 
-from gateway.edge import asking, compress, encoders, forwarding, shelving, treatment
+from gateway.edge import asking, compress, encoders, forwarding, images, shelving, treatment
 from gateway.edge.answer import Answer
 from gateway.edge.asked import Bypassing, Cacheable
 from gateway.edge.encoding import BACKLOG_BYTES, Encoder
@@ -190,6 +190,7 @@ class Relay(Answer):
 
     def _encoded(self, head: ResponseHead, body: Framing, fields: Fields) -> tuple[Fields, Framing]:
         """Return what the client is told about a body that may be encoded as it passes."""
+        fields = images.as_source(self.route, self.head, head, fields)
         rules = self.route.compression
         if rules is None:
             return fields, body

@@ -4,7 +4,7 @@ import secrets
 from dataclasses import dataclass
 
 from gateway.edge import forwarding
-from gateway.policy import downstream, negotiation, preconditions, ranges
+from gateway.policy import downstream, images, negotiation, preconditions, ranges
 from gateway.policy.ranges import Piece
 from gateway.policy.stored import StoredResponse
 from gateway.routing.route import Route
@@ -60,4 +60,8 @@ def wants_range(head: RequestHead) -> bool:
 
 def _lines(fields: Fields, stored: StoredResponse, route: Route) -> tuple[FieldLine, ...]:
     told = downstream.fields_for_client(fields, route.cache, stored.lifetime, stored.status)
+    if route.images is not None:
+        told = images.after_us(told, stored, route.images)
+    if stored.passing:
+        told = downstream.for_a_moment(told)
     return forwarding.response_lines(told.without(_NOT_FROM_STORE), 1, route)

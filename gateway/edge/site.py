@@ -25,6 +25,7 @@ from gateway.edge.trusted import TrustedProxies
 from gateway.errors import MalformedRequest
 from gateway.origin.origin import Origin
 from gateway.policy import key as keys
+from gateway.policy.images import of_source
 from gateway.policy.rules import Scope
 from gateway.routing.trpc import Batches
 from gateway.storage.fence import Fence, FencedStamp
@@ -81,7 +82,7 @@ class Site:
         self.insight = Insight(clock)
         self.heads = RepeatedHeads(self.stamp, counters, self.insight)
         self.passes = RepeatedPasses(counters, self.insight)
-        self.representations = Representations(self.memory, counters)
+        self.representations = Representations(self.memory, counters, self.background)
         self.batches = Batches(snapshot.routes)
         self.limiter = Limiter()
         self.explainer = LiveExplainer(None, clock)
@@ -234,8 +235,11 @@ class Site:
             target = origin_form(purge.value)
         except MalformedRequest:
             return [purge]
-        queries = {route.cache.query for route in self.snapshot.routes.routes}
-        forms = {keys.normal_target(target, query) for query in queries}
+        forms = set()
+        for route in self.snapshot.routes.routes:
+            # What asks for a width of a picture is no part of what the picture is filed under.
+            source = target if route.images is None else of_source(target, route.images)
+            forms |= {keys.normal_target(each, route.cache.query) for each in (target, source)}
         return [replace(purge, value=form) for form in sorted(forms)]
 
     def count_store(self) -> None:

@@ -44,8 +44,9 @@ class StoredAnswer(Relay):
         shelf = asked.shelf if isinstance(asked, Cacheable) else None
         if shelf is not None:
             shelf.visited = True
-        if self.route.compression is not None and isinstance(asked, Cacheable):
-            made = self._site.representations.at_hand(None, stored, self.route, self.head)
+        if self.route.represents and isinstance(asked, Cacheable):
+            at_hand = self._site.representations.at_hand
+            made = at_hand(asked.key, None, stored, self.route, self.head)
             if made is None:
                 self._wait_for_form(asked.key, stored, word, answered)
                 return
@@ -63,7 +64,7 @@ class StoredAnswer(Relay):
                 return
             if form is not None:
                 formed = replace(stored, forms=(form,))
-                found = site.representations.at_hand(None, formed, self.route, self.head)
+                found = site.representations.at_hand(key, None, formed, self.route, self.head)
                 assert found is not None
                 self._send_stored(found, word, answered)
             elif compress.readable(stored, self.route, self.head):

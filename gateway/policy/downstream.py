@@ -92,6 +92,33 @@ def _of_an_error(fields: Fields, names: set[bytes]) -> Fields:
     return _said(fields, b"no-cache") if claims else fields
 
 
+_MOMENT_SECONDS: Final = 60
+_AGES: Final = frozenset({b"max-age", b"s-maxage"})
+_LASTING: Final = frozenset({b"immutable", b"stale-while-revalidate", b"stale-if-error"})
+
+
+def for_a_moment(fields: Fields) -> Fields:
+    """Return *fields* of what stands in for something better that is nearly there.
+
+    Nobody after us keeps it longer than a minute: those who took it come again, then.
+    """
+    said = []
+    for directive in _directives(fields):
+        name = _name(directive)
+        if name in _LASTING:
+            continue
+        value = directive.partition(b"=")[2].strip(b' "')
+        if name in _AGES and value.isdigit() and int(value[:12]) > _MOMENT_SECONDS:
+            said.append(b"%b=%d" % (name, _MOMENT_SECONDS))
+        else:
+            said.append(directive)
+    names = {_name(directive) for directive in said}
+    if names.isdisjoint(_AGES | _FORBIDDING):
+        # Else Expires, or a guess by Last-Modified, might last longer.
+        said.append(b"max-age=%d" % _MOMENT_SECONDS)
+    return _said(fields, b", ".join(said))
+
+
 _FOR_SHARED_CACHES: Final = frozenset({b"public", b"s-maxage", b"proxy-revalidate"})
 _FORBIDDING: Final = frozenset({b"no-cache", b"no-store", b"private"})
 _CLAIMING: Final = frozenset({b"public", b"max-age", b"s-maxage"})

@@ -168,7 +168,7 @@ def event_stream(fields: Fields) -> bool:
     return (fields.get(b"content-type") or b"").startswith(b"text/event-stream")
 
 
-_OF_THE_BYTES: Final = frozenset(
+OF_THE_BYTES: Final = frozenset(
     {b"content-encoding", b"content-length", b"content-md5", b"content-digest", b"digest",
      b"repr-digest", b"x-compression-ratio"}
 )  # fmt: skip
@@ -177,13 +177,18 @@ _OF_THE_BYTES: Final = frozenset(
 
 def with_vary(fields: Fields) -> Fields:
     """Return *fields* with Accept-Encoding among the names in Vary."""
+    return varied_by(fields, b"Accept-Encoding")
+
+
+def varied_by(fields: Fields, name: bytes) -> Fields:
+    """Return *fields* with the request field *name* among the names in Vary."""
     vary = fields.get(b"vary")
     if vary is None:
-        return fields.plus(line(b"Vary", b"Accept-Encoding"))
-    names = {name.lower() for name in elements(vary)}
-    if b"*" in names or b"accept-encoding" in names:
+        return fields.plus(line(b"Vary", name))
+    names = {each.lower() for each in elements(vary)}
+    if b"*" in names or name.lower() in names:
         return fields
-    return fields.replaced(b"Vary", vary + b", Accept-Encoding")
+    return fields.replaced(b"Vary", b"%b, %b" % (vary, name))
 
 
 def streamed(fields: Fields, coding: Coding) -> Fields:
@@ -191,18 +196,18 @@ def streamed(fields: Fields, coding: Coding) -> Fields:
 
     Its entity tag is weak: nobody has seen all of the bytes yet that it would stand for.
     """
-    return _encoded(fields, coding, tag_of(fields, coding, b"", weak=True))
+    return _encoded(fields, coding, tag_of(fields, coding.encode(), b"", weak=True))
 
 
 def _encoded(fields: Fields, coding: Coding, tag: bytes | None) -> Fields:
-    changed = with_vary(fields.without(_OF_THE_BYTES))
+    changed = with_vary(fields.without(OF_THE_BYTES))
     if tag is not None:
         changed = changed.replaced(b"ETag", tag)
     return changed.plus(line(b"Content-Encoding", coding.encode()))
 
 
-def tag_of(fields: Fields, coding: Coding, mark: bytes, *, weak: bool) -> bytes | None:
-    """Return the entity tag of an encoded response; None when the plain one has none.
+def tag_of(fields: Fields, name: bytes, mark: bytes, *, weak: bool) -> bytes | None:
+    """Return the entity tag of a response in the form *name*; None when it has none itself.
 
     A strong tag gets a suffix, because no two sequences of bytes may share one; *mark* tells
     those apart that several levels make of the same. A weak one may stay as it is (RFC 9110
@@ -211,7 +216,7 @@ def tag_of(fields: Fields, coding: Coding, mark: bytes, *, weak: bool) -> bytes 
     etag = fields.get(b"etag")
     if etag is None or not (etag.startswith(b'"') and etag.endswith(b'"') and len(etag) > 1):
         return etag
-    suffix = b"-" + coding.encode() + (b"." + mark if mark else b"")
+    suffix = b"-" + name + (b"." + mark if mark else b"")
     return b'%b%b%b"' % (b"W/" if weak else b"", etag[:-1], suffix)
 
 
@@ -242,7 +247,7 @@ def plain(stored: StoredResponse) -> StoredResponse:
 
 def encoded(fields: Fields, coding: Coding, form: Form) -> Fields:
     """Return the *fields* of a response whose body is *form*."""
-    changed = _encoded(fields, coding, tag_of(fields, coding, form.mark, weak=False))
+    changed = _encoded(fields, coding, tag_of(fields, coding.encode(), form.mark, weak=False))
     return changed.plus(line(b"X-Compression-Ratio", ratio(form.plain_bytes, len(form.body))))
 
 
@@ -267,7 +272,7 @@ def decoded(stored: StoredResponse, body: bytes) -> StoredResponse:
 
     Its tag stood for the encoded bytes, so it becomes weak.
     """
-    fields = stored.fields.without(_OF_THE_BYTES)
+    fields = stored.fields.without(OF_THE_BYTES)
     etag = fields.get(b"etag")
     if etag is not None and not etag.startswith(b"W/"):
         fields = fields.replaced(b"ETag", b"W/" + etag)

@@ -35,12 +35,12 @@ NOWHERE = Filed()
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """The body of a stored response in a content coding: made once, sent often."""
+    """The body of a stored response in a content coding, or a picture in another format."""
 
     coding: str
-    """The coding's registered name."""
+    """The coding's registered name; of a picture, the rendition's (`policy/images.py`)."""
     body: bytes
-    """Empty when encoding doesn't make it smaller: then it is sent as it is."""
+    """Empty when that doesn't make it smaller: then it is sent as it is."""
     plain_bytes: int
     """The length before."""
     mark: bytes
@@ -76,7 +76,9 @@ class StoredResponse:
     forms: tuple[Form, ...] = ()
     """Its body in the codings that clients asked for, one of each."""
     coding: str = ""
-    """The coding that we put on the body; empty for what came from the origin."""
+    """The form that we gave the body; empty for what came from the origin."""
+    passing: bool = False
+    """Whether it is sent for want of something smaller, which is being made."""
 
     @property
     def weight(self) -> int:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from gateway.policy.images import Images
 from gateway.policy.negotiation import Compression
 from gateway.policy.rate import RateLimit
 from gateway.policy.rules import CacheRules
@@ -57,6 +58,8 @@ class Route:
     """Templates of the groups of its responses, see `templates.py`."""
     compression: Compression | None = None
     """None leaves content codings to the origin and its clients."""
+    images: Images | None = None
+    """None leaves pictures as the origin sends them."""
     rate_limits: tuple[RateLimit, ...] = ()
     """How often somebody may ask; beyond any of them it is 429."""
     cdn: bool = False
@@ -71,6 +74,11 @@ class Route:
         Then what each of them stores must be kept apart, by its name.
         """
         return self.when is not None and (self.when.by_fields or bool(self.when.query))
+
+    @property
+    def represents(self) -> bool:
+        """Whether what is stored may be sent in another form."""
+        return self.compression is not None or self.images is not None
 
     @property
     def guarded(self) -> bool:

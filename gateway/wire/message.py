@@ -34,6 +34,8 @@ class RequestHead:
     fields: Fields
     secure: bool = False
     """Whether the client speaks https, to us or to a proxy that we trust."""
+    renditions: tuple[str, ...] = ()
+    """The renditions of a picture that will do, the best one first (`policy/images.py`)."""
 
 
 @dataclass(slots=True)

@@ -18,6 +18,7 @@ def a_reading() -> Reading:
     counters.body_bytes["lists", "HIT", 2] = 3000
     counters.refused[400] = 1
     counters.limited["lists"] = 1
+    counters.rendered["pictures"]["made"] = 1
     counters.origin_failures["hub"]["origin-hung-up"] = 2
     counters.origin_retries["hub"] = 1
     counters.endpoints_up = {"hub": {"127.0.0.1:3000": 1}}

@@ -1,7 +1,8 @@
 import pytest
 
-from gateway.policy.downstream import NEVER, fields_for_client
+from gateway.policy.downstream import NEVER, fields_for_client, for_a_moment
 from gateway.policy.rules import OBEY_ORIGIN, CacheRules, Scope
+from gateway.wire.fields import Fields, line
 from tests.policy.messages import date, fields
 
 YEAR = 31536000.0
@@ -155,3 +156,27 @@ def test_a_public_route_leaves_alone_what_it_does_not_decide(
     rules: CacheRules, said: str, lifetime: float | None
 ) -> None:
     assert told([("Cache-Control", said)], rules, lifetime) == {"cache-control": said}
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        (b"public, max-age=31536000, immutable", b"public, max-age=60"),
+        (b"max-age=30, s-maxage=99999", b"max-age=30, s-maxage=60"),
+        (b"private, no-cache", b"private, no-cache"),
+        (b"no-store", b"no-store"),
+        (b"max-age=900, stale-while-revalidate=60", b"max-age=60"),
+        (None, b"max-age=60"),
+    ],
+)
+def test_what_stands_in_for_something_better_lasts_a_minute(
+    said: bytes | None, expected: bytes
+) -> None:
+    sent = Fields([line(b"Expires", b"Thu, 01 Jan 2099 00:00:00 GMT")])
+    if said is not None:
+        sent = sent.plus(line(b"Cache-Control", said))
+
+    told = for_a_moment(sent)
+
+    assert told.get(b"cache-control") == expected
+    assert b"expires" not in told
