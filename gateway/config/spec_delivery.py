@@ -28,11 +28,11 @@ RECOMPRESS = Key(
     "its coding can make it.",
     default="8",
 )
-REFLECTING = Key(
+REFLECTING: Key[bool | str] = Key(
     "with_query",
-    Flag(),
+    WordOr(Words("pad"), Flag()),
     "Whether responses that aren't public are encoded although the request has a query; false "
-    "is the guard against BREACH.",
+    "is the guard against BREACH, and pad a weaker one: up to 256 random bytes hide the length.",
     default="true",
 )
 COMPRESS: Key[Settings | str] = Key(

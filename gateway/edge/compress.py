@@ -8,6 +8,7 @@ as can be, within a share of one processor's time.
 """
 
 import asyncio
+import secrets
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -54,6 +55,20 @@ def choice(route: Route, head: RequestHead) -> Choice:
     if not rules.reflecting and head.target.query and _is_personal(route):
         return IDENTITY
     return negotiation.choose(head.fields.get(b"accept-encoding"), rules.codings)
+
+
+def padding(route: Route, head: RequestHead) -> int:
+    """Return how many bytes that mean nothing go into what *head* gets encoded; each time others.
+
+    None but for what isn't public and may repeat some of the query (BREACH).
+    """
+    rules = route.compression
+    if rules is None or not rules.padded or not head.target.query or not _is_personal(route):
+        return 0
+    return 1 + secrets.randbelow(_MOST_PADDING)
+
+
+_MOST_PADDING = 256
 
 
 def _is_personal(route: Route) -> bool:
@@ -184,6 +199,7 @@ class Representations:
         # The response is held here so that its body's id stays its own.
         self._waiting[what] = (stored, [made])
         limit = self._memory.max_object_bytes
+        pad = padding(route, head)
 
         def work() -> tuple[Form, float]:
             began = time.thread_time()
@@ -194,7 +210,7 @@ class Representations:
                 if wanted.coding is None:
                     form = encoders.formed(coding, body, len(body))
                     return replace(form, coding=_PLAIN), time.thread_time() - began
-            form = encoders.form(coding, body)
+            form = encoders.form(coding, body, pad=pad)
             return form, time.thread_time() - began
 
         def done(found: tuple[Form, float] | None) -> None:
@@ -212,12 +228,15 @@ class Representations:
 
         self.run(work, done)
 
-    def form(self, coding: Coding, body: bytes, route: Route, made: Made) -> None:
-        """Tell *made* the form of *body*, which is nobody else's."""
+    def form(
+        self, coding: Coding, body: bytes, route: Route, head: RequestHead, made: Made
+    ) -> None:
+        """Tell *made* the form of *body*, which is for *head* alone."""
+        pad = padding(route, head)
 
         def work() -> tuple[Form, float]:
             began = time.thread_time()
-            return encoders.form(coding, body), time.thread_time() - began
+            return encoders.form(coding, body, pad=pad), time.thread_time() - began
 
         def done(found: tuple[Form, float] | None) -> None:
             if found is None:

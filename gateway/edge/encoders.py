@@ -4,6 +4,7 @@ Nothing here knows the event loop; what takes long is called from a pool's threa
 libraries let go of the interpreter's lock while they work.
 """
 
+import secrets
 import zlib
 from typing import Final, Protocol
 
@@ -37,11 +38,17 @@ class Stream(Protocol):
 
 
 class _Brotli:
-    def __init__(self) -> None:
+    def __init__(self, pad: int) -> None:
         self._compressor = brotli.Compressor(quality=_BR_FAST, lgwin=20)
+        self._padding = _skipped(pad)
 
     def step(self, data: bytes, *, flush: bool, end: bool) -> bytes:
-        out: bytes = self._compressor.process(data) if data else b""
+        begin = b""
+        if self._padding:
+            # A flush ends at a whole byte, where a meta-block of metadata may begin.
+            header: bytes = self._compressor.flush()
+            begin, self._padding = header + self._padding, b""
+        out: bytes = begin + self._compressor.process(data) if data else begin
         if end:
             last: bytes = self._compressor.finish()
             return out + last
@@ -49,40 +56,61 @@ class _Brotli:
         return out + flushed
 
 
+def _skipped(size: int) -> bytes:
+    """Return a meta-block of metadata, with *size* random bytes (RFC 7932 section 9.2)."""
+    if not size:
+        return b""
+    # Not the last; no nibbles: metadata; reserved; its length less one takes one byte.
+    return bytes((0b010110 | (size - 1 & 3) << 6, size - 1 >> 2)) + secrets.token_bytes(size)
+
+
 class _Zstandard:
-    def __init__(self) -> None:
+    def __init__(self, pad: int) -> None:
         self._compressor = zstandard.ZstdCompressor(level=_ZSTD_FAST).compressobj()
+        # Raw blocks of no bytes, not the last (RFC 8878 section 3.1.1.2).
+        self._padding = b"\0\0\0" * round(pad / 3)
 
     def step(self, data: bytes, *, flush: bool, end: bool) -> bytes:
         out = self._compressor.compress(data) if data else b""
+        if self._padding and data:
+            # With the header out, blocks may follow.
+            out += self._compressor.flush(zstandard.COMPRESSOBJ_FLUSH_BLOCK) + self._padding
+            self._padding = b""
         if end:
             return out + self._compressor.flush()
         return out + self._compressor.flush(zstandard.COMPRESSOBJ_FLUSH_BLOCK) if flush else out
 
 
 class _Zlib:
-    def __init__(self, wbits: int) -> None:
+    def __init__(self, wbits: int, pad: int) -> None:
         self._compressor = isal_zlib.compressobj(_ISAL_FAST, isal_zlib.DEFLATED, wbits)
+        # Stored blocks of no bytes, not the last (RFC 1951 section 3.2.4).
+        self._padding = b"\0\0\0\xff\xff" * round(pad / 5)
 
     def step(self, data: bytes, *, flush: bool, end: bool) -> bytes:
-        out: bytes = self._compressor.compress(data) if data else b""
+        out: bytes = b""
+        if self._padding:
+            # A flush ends at a whole byte, where a stored block may begin.
+            out = self._compressor.flush(isal_zlib.Z_SYNC_FLUSH) + self._padding
+            self._padding = b""
+        out += self._compressor.compress(data) if data else b""
         if end:
             return out + self._compressor.flush()
         return out + self._compressor.flush(isal_zlib.Z_SYNC_FLUSH) if flush else out
 
 
-def stream(coding: Coding) -> Stream:
-    """Return a stream that encodes fast."""
+def stream(coding: Coding, pad: int = 0) -> Stream:
+    """Return a stream that encodes fast, with about *pad* bytes that mean nothing, at most 256."""
     match coding:
         case Coding.BR:
-            return _Brotli()
+            return _Brotli(pad)
         case Coding.ZSTD:
-            return _Zstandard()
+            return _Zstandard(pad)
         case Coding.GZIP:
-            return _Zlib(_GZIP_WBITS)
+            return _Zlib(_GZIP_WBITS, pad)
         case Coding.DEFLATE:
             # RFC 9110 section 8.4.1.2: "deflate" is the zlib format.
-            return _Zlib(_ZLIB_WBITS)
+            return _Zlib(_ZLIB_WBITS, pad)
 
 
 def encode(coding: Coding, body: bytes, *, best: bool = False) -> bytes:
@@ -114,8 +142,12 @@ def level(coding: Coding, *, best: bool) -> int:
             return _ZLIB_BEST if best else _ISAL_FAST
 
 
-def form(coding: Coding, body: bytes, *, best: bool = False) -> Form:
-    """Return the form that *body* has in *coding*."""
+def form(coding: Coding, body: bytes, *, best: bool = False, pad: int = 0) -> Form:
+    """Return the form that *body* has in *coding*, with *pad* as in `stream`."""
+    if pad:
+        padded = stream(coding, pad).step(body, flush=False, end=True)
+        # Made again, it would lose what hides its length.
+        return formed(coding, padded, len(body), best=True)
     return formed(coding, encode(coding, body, best=best), len(body), best=best)
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from gateway.edge import encoders
-from gateway.edge.compress import INLINE_BYTES
+from gateway.edge.compress import INLINE_BYTES, padding
 from gateway.edge.site import Site
 from gateway.errors import GatewayError
 from gateway.policy.negotiation import Coding
@@ -31,13 +31,14 @@ class Encoder:
     """One body on its way through a coding."""
 
     __slots__ = ("_coding", "_done", "_out", "_over", "_pending", "_route", "_running", "_site",
-                 "_stream", "backlog", "encoded_bytes", "ending", "plain_bytes",
+                 "_stream", "backlog", "encoded_bytes", "ending", "padded", "plain_bytes",
                  "seconds")  # fmt: skip
 
     def __init__(
         self,
         site: Site,
         route: Route,
+        head: RequestHead,
         coding: Coding,
         out: Callable[[bytes], None],
         done: Callable[[], None],
@@ -45,7 +46,10 @@ class Encoder:
         self._site = site
         self._route = route
         self._coding = coding
-        self._stream = encoders.stream(coding)
+        pad = padding(route, head)
+        self.padded = bool(pad)
+        """Whether some bytes mean nothing, so that its length tells less."""
+        self._stream = encoders.stream(coding, pad)
         self._out = out
         self._done = done
         self._pending: list[bytes] = []
@@ -141,7 +145,7 @@ class Encoding:
         self._fetch = fetch
         self._key = key
         self._coding = coding
-        self._encoder = Encoder(site, route, coding, self._take, self._complete)
+        self._encoder = Encoder(site, route, head, coding, self._take, self._complete)
         self._readers: list[Reader] = []
         self._pieces: deque[bytes] = deque()
         self._dropped = 0
@@ -252,7 +256,9 @@ class Encoding:
         self.ended = True
         fetched = self._fetch.stored
         if fetched is not None and not self._dropped:
-            form = encoders.formed(self._coding, b"".join(self._pieces), len(fetched.body))
+            body = b"".join(self._pieces)
+            padded = self._encoder.padded
+            form = encoders.formed(self._coding, body, len(fetched.body), best=padded)
             self._site.representations.keep(self._key, fetched.body, form)
         for reader in tuple(self._readers):
             reader.pump()

@@ -186,7 +186,7 @@ class Relay(Answer):
                 self.take_piece(body)
                 self.take_end(NONE)
 
-        site.representations.form(coding, data, self.route, made)
+        site.representations.form(coding, data, self.route, self.head, made)
 
     def _encoded(self, head: ResponseHead, body: Framing, fields: Fields) -> tuple[Fields, Framing]:
         """Return what the client is told about a body that may be encoded as it passes."""
@@ -199,7 +199,7 @@ class Relay(Answer):
         if coding is None:
             return compress.varied(fields, head, rules), body
         self._encoder = Encoder(
-            self._site, self.route, coding, self._take_encoded, self._end_encoded
+            self._site, self.route, self.head, coding, self._take_encoded, self._end_encoded
         )
         return negotiation.streamed(fields, coding), CHUNKED
 

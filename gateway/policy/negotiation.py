@@ -63,6 +63,8 @@ class Compression:
     False is the guard against BREACH: what reflects a parameter beside a secret tells by its
     length how much of the secret the parameter guessed.
     """
+    padded: bool = False
+    """Whether such answers get some bytes that mean nothing, so that their length tells less."""
 
 
 @dataclass(frozen=True, slots=True)
