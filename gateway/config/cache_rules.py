@@ -31,6 +31,7 @@ def cache_rules(
         key_cookies=_key_names(cache, spec.KEY_COOKIES, lower=False),
         stale_while_revalidate=cache.get(spec.STALE_WHILE_REVALIDATE),
         **_stale_if_error(cache, base),
+        stale_if_gone=cache.get(spec.STALE_IF_GONE),
         jitter=cache.get(spec.JITTER) or 0.0,
         heuristic=_heuristic(cache, base),
         early_refresh=1.0 if cache.get(spec.EARLY_REFRESH) else 0.0,

@@ -118,6 +118,7 @@ def as_json(effective: Effective) -> dict[str, Any]:
                 "for": rules.stale_if_error_for,
                 "after": rules.stale_if_error_after,
             },
+            "stale_if_gone": rules.stale_if_gone,
             "heuristic": None
             if rules.heuristic is None
             else {"fraction": rules.heuristic.fraction, "most": rules.heuristic.most},

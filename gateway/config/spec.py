@@ -75,6 +75,12 @@ STALE_IF_ERROR = Key(
     "How long after its ttl a response may answer in place of an error: 500, 502, 503, 504, or "
     "no answer; never of 401, 403 and 429. A duration alone is its `for`.",
 )
+STALE_IF_GONE = Key(
+    "stale_if_gone",
+    DURATION,
+    "How long after its ttl a response may answer in place of 404 and 410, such as a file of the "
+    "last release that open pages still ask for.",
+)
 FRACTION = Key("fraction", PERCENT, "The share of the time since Last-Modified.", default="10%")
 MOST = Key("most", POSITIVE_DURATION, "The longest guess.", default="1h")
 HEURISTIC = Key(
@@ -187,6 +193,7 @@ CACHE_TABLE = Table(
     TTL,
     STALE_WHILE_REVALIDATE,
     STALE_IF_ERROR,
+    STALE_IF_GONE,
     STATUS_TTL,
     BROWSER_TTL,
     IMMUTABLE,

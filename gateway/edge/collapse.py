@@ -17,7 +17,7 @@ from gateway.edge.fetches import Fetches
 from gateway.edge.site import Site
 from gateway.errors import GatewayError, OriginSpokeNonsense
 from gateway.origin.request import OriginRequest
-from gateway.policy import validation, vary
+from gateway.policy import reuse, validation, vary
 from gateway.policy.age import Arrival, arrived
 from gateway.policy.stored import StoredResponse
 from gateway.routing.route import Route
@@ -257,23 +257,26 @@ class Fetch:
         if head.status == 101:
             self._give_up("switched protocols without being asked to")
             return
-        if head.status >= 500:
+        stays = self._stays(head.status)
+        if head.status >= 500 or stays:
             # A copy: who has an answer leaves.
             readers = tuple(self._readers)
             self._readers = [each for each in readers if not each.fetch_erred(head.status)]
         self.response = head
         self.body = body
-        self._keeping = shelving.consider(
-            self._site, self._request, head, body, self._route, arrival
-        )
+        if not stays:
+            self._keeping = shelving.consider(
+                self._site, self._request, head, body, self._route, arrival
+            )
         if self._keeping is not None:
             self._fetches.remember_together(self._key)
             self._let_in()
             return
-        if self._validating is not None and head.status < 500 and head.status != 429:
+        over = head.status < 500 and not stays
+        if self._validating is not None and over and head.status != 429:
             # The origin has spoken, and what we have is no longer its word.
             shelving.discard(self._site, self._key, self._validating)
-        if self._validating is None or head.status < 500:
+        if self._validating is None or over:
             # An origin that is overloaded now may have a good answer in a moment, and is asked
             # as seldom as possible for it.
             passing = head.status >= 500 or head.status == 429
@@ -287,6 +290,16 @@ class Fetch:
             self._abandon()
         for reader in others:
             reader.fetch_released()
+
+    def _stays(self, status: int) -> bool:
+        """Return whether what was to be validated stays where it is, although it's gone."""
+        stored = self._validating
+        rules = self._route.cache
+        return (
+            stored is not None
+            and not self.outdated
+            and reuse.outlives(stored, rules, self._site.clock(), status)
+        )
 
     def _let_in(self) -> None:
         waiting, self._readers = self._readers, []

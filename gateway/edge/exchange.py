@@ -20,7 +20,7 @@ from gateway.edge.site import Site
 from gateway.edge.stored_answer import StoredAnswer
 from gateway.errors import GatewayError
 from gateway.origin.upload import Upload
-from gateway.policy import downstream, negotiation, reuse
+from gateway.policy import downstream, negotiation, reuse, staleness
 from gateway.policy.negotiation import Coding
 from gateway.policy.outcome import Word
 from gateway.policy.reuse import Deliver, DeliverStale, Forward, Forwarded, Refuse, Validate
@@ -350,7 +350,8 @@ class Exchange(StoredAnswer):
 
     def take_head(self, head: ResponseHead, body: Framing) -> None:
         """Begin the answer, with something stale in place of an error if that may be."""
-        if head.status >= 500 and self._deliver_instead(head.status):
+        failed = head.status >= 500 or head.status in staleness.GONE
+        if failed and self._deliver_instead(head.status):
             return
         super().take_head(head, body)
 

@@ -163,18 +163,31 @@ def in_place_of_error(
 
     *status* is what the origin answered, None when no answer came: it couldn't be reached,
     hung up, or was silent for longer than it may be. RFC 5861 section 4, RFC 9111 sections
-    4.2.4 and 4.3.3. What a client asked about age or freshness was asked of an origin that
-    could answer; its no-cache holds even so.
+    4.2.4 and 4.3.3. That it's gone counts as an error where a route says so. What a client
+    asked about age or freshness was asked of an origin that could answer; its no-cache holds
+    even so.
     """
-    if status is not None and status not in staleness.ERRORS:
+    gone = status in staleness.GONE and staleness.gone_window(stored, rules) > 0
+    if status is not None and status not in staleness.ERRORS and not gone:
         return None
     age = current_age(stored.arrival, now)
     asked = parse_request(request.fields)
-    remaining = stored.lifetime - age + staleness.error_window(stored, asked, rules)
+    window = staleness.error_window(stored, asked, rules)
+    if gone:
+        window = staleness.gone_window(stored, rules)
+    remaining = stored.lifetime - age + window
     # What is fresh, but was to be validated by the client's wish, needs no permission.
     if remaining <= 0 or asked.no_cache or stored.directives.no_cache:
         return None
     return DeliverStale(stored, age, now + remaining, refresh=False)
+
+
+def outlives(stored: StoredResponse, rules: CacheRules, now: float, status: int) -> bool:
+    """Return whether *stored* stays although its origin answers *status*: that it's gone."""
+    if status not in staleness.GONE:
+        return False
+    window = staleness.gone_window(stored, rules)
+    return window > 0 and current_age(stored.arrival, now) < stored.lifetime + window
 
 
 def patience(

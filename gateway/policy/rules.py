@@ -78,6 +78,8 @@ class CacheRules:
     stale_if_error_after: float | None = None
     """Seconds of an origin's silence that count as an error where a stale response is at hand;
     None: as long as the origin's own time limits."""
+    stale_if_gone: float | None = None
+    """How long past its lifetime it is sent when its origin answers 404 or 410."""
     jitter: float = 0.0
     """The share of a lifetime, from 0 to 1, by which chance may shorten it."""
     heuristic: Heuristic | None = None

@@ -17,6 +17,10 @@ ERRORS: Final = frozenset({500, 502, 503, 504})
 what it may not have now, it doesn't get from the store either."""
 
 
+GONE: Final = frozenset({404, 410})
+"""What an origin says of a file that its last release still had."""
+
+
 def must_validate(stored: StoredResponse, rules: CacheRules) -> bool:
     """Return whether any use of *stored* is forbidden once it is stale.
 
@@ -50,6 +54,16 @@ def revalidation_window(stored: StoredResponse, rules: CacheRules) -> float:
     if window is None or stored.status >= 400:
         window = stored.directives.stale_while_revalidate
     return window or 0.0
+
+
+def gone_window(stored: StoredResponse, rules: CacheRules) -> float:
+    """Return how stale *stored* may be and still be sent once its origin has it no more.
+
+    0 for never: without a route's word, gone is gone.
+    """
+    if must_validate(stored, rules) or stored.status >= 400:
+        return 0.0
+    return rules.stale_if_gone or 0.0
 
 
 def error_window(

@@ -198,6 +198,7 @@ def combined(rules: Sequence[CacheRules]) -> CacheRules:
         stale_while_revalidate=_shortest(one.stale_while_revalidate for one in rules),
         stale_if_error_for=_shortest(one.stale_if_error_for for one in rules),
         stale_if_error_after=_most_patient(one.stale_if_error_after for one in rules),
+        stale_if_gone=_shortest(one.stale_if_gone for one in rules),
         jitter=max(one.jitter for one in rules),
         heuristic=_most_careful([one.heuristic for one in rules]),
         early_refresh=min(one.early_refresh for one in rules),

@@ -382,7 +382,11 @@ def _until(stored: StoredResponse, now: float) -> float:
     rules, said = stored.rules, stored.directives
     windows = [0.0, said.stale_while_revalidate or 0.0, said.stale_if_error or 0.0]
     if rules is not None:
-        windows += [rules.stale_while_revalidate or 0.0, rules.stale_if_error_for or 0.0]
+        windows += [
+            rules.stale_while_revalidate or 0.0,
+            rules.stale_if_error_for or 0.0,
+            rules.stale_if_gone or 0.0,
+        ]
     index = stored.fields.index()
     if b"etag" in index or b"last-modified" in index:
         windows.append(_VALIDATED_SECONDS)

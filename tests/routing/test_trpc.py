@@ -119,6 +119,7 @@ def test_every_duration_is_the_shortest_and_every_permission_everybodys() -> Non
         stale_while_revalidate=100.0,
         stale_if_error_for=100.0,
         stale_if_error_after=1.0,
+        stale_if_gone=5.0,
         jitter=0.1,
         heuristic=Heuristic(0.1, 100.0),
         early_refresh=1.0,
@@ -135,6 +136,7 @@ def test_every_duration_is_the_shortest_and_every_permission_everybodys() -> Non
         stale_while_revalidate=90.0,
         stale_if_error_for=200.0,
         stale_if_error_after=2.0,
+        stale_if_gone=6.0,
         jitter=0.2,
         heuristic=Heuristic(0.2, 90.0),
         early_refresh=2.0,
@@ -150,6 +152,7 @@ def test_every_duration_is_the_shortest_and_every_permission_everybodys() -> Non
         stale_while_revalidate=90.0,
         stale_if_error_for=100.0,
         stale_if_error_after=2.0,
+        stale_if_gone=5.0,
         jitter=0.2,
         heuristic=Heuristic(0.1, 90.0),
         early_refresh=1.0,
@@ -174,7 +177,7 @@ def test_a_duration_that_one_member_leaves_to_the_origin_is_not_guessed() -> Non
 
 def test_no_attribute_of_the_rules_is_forgotten() -> None:
     """A new attribute has to be thought of in `combined`, and then here."""
-    assert len(attributes(CacheRules)) == 20
+    assert len(attributes(CacheRules)) == 21
 
 
 def test_a_batch_is_of_the_type_that_any_member_asks_for_and_of_two_it_cannot_be() -> None:
