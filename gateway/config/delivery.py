@@ -5,6 +5,7 @@ from gateway.config import spec_images as pictures
 from gateway.config.tables import Key, Setting, Settings, merged
 from gateway.policy.images import QUALITIES, Images, Picture, Qualities
 from gateway.policy.negotiation import Coding, Compression
+from gateway.routing.route import Early, Hinting
 
 
 def compression(table: Settings | None, defaults: Settings | None) -> Compression | None:
@@ -65,6 +66,21 @@ def images(table: Settings | None, defaults: Settings | None) -> Images | None:
         animations=setting.get(pictures.ANIMATIONS) != "pass",
         cdn_varies=setting.get(pictures.CDN_VARIES) is True,
         max_pixels=standard.max_pixels if most is None else most,
+    )
+
+
+def hints(table: Settings | None, defaults: Settings | None) -> Hinting | None:
+    """Return what *table* of a route, on top of *defaults*, says about hints; None for none."""
+    setting = _merged(_written(defaults, spec.HINTS), _written(table, spec.HINTS))
+    if setting is None or setting == "off":
+        return None
+    standard = Hinting()
+    if isinstance(setting, str):
+        return standard
+    most = setting.get(spec.MOST_HINTS)
+    return Hinting(
+        early=Early(setting.get(spec.EARLY) or standard.early),
+        most=standard.most if most is None else most,
     )
 
 

@@ -6,7 +6,7 @@ docs/configuration.md, is checked against them. A key that isn't here is an erro
 
 from gateway.config import spec_routes as routing
 from gateway.config.shapes import Flag, Matching, Parsed, TextOr, WordOr, Words
-from gateway.config.spec_delivery import COMPRESS
+from gateway.config.spec_delivery import COMPRESS, HINTS
 from gateway.config.spec_images import IMAGES
 from gateway.config.spec_limits import LIMIT
 from gateway.config.spec_listen import LIMITS, LISTEN
@@ -231,6 +231,7 @@ DEFAULTS: Key[Settings] = Key(
         routing.MAX_BODY,
         COMPRESS,
         IMAGES,
+        HINTS,
         LIMIT,
         routing.CDN,
         other_words=OTHER_WORDS,
@@ -262,6 +263,7 @@ ROUTE_TABLE = Table(
     LIMIT,
     COMPRESS,
     IMAGES,
+    HINTS,
     routing.CDN,
     routing.PURGE,
     other_words=OTHER_WORDS,

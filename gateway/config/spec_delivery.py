@@ -35,6 +35,22 @@ REFLECTING: Key[bool | str] = Key(
     "is the guard against BREACH, and pad a weaker one: up to 256 random bytes hide the length.",
     default="true",
 )
+EARLY = Key(
+    "early",
+    Words("http2", "all", "none", other_words={"h2": "http2"}),
+    "Who gets a 103 while the origin makes the page: clients of HTTP/2, all, or nobody.",
+    default="http2",
+)
+MOST_HINTS = Key("most", Count(1, 50), "Files that are told of at the most.", default="10")
+HINTS: Key[Settings | str] = Key(
+    "hints",
+    WordOr(
+        Words("learn", "off", other_spellings={"true": "learn", "on": "learn", "false": "off"}),
+        Table(EARLY, MOST_HINTS, other_words=OTHER_WORDS),
+    ),
+    "Learn from pages which public files they need, and tell of them in Link and in 103 (Early "
+    "Hints); without this key nothing is learned.",
+)
 COMPRESS: Key[Settings | str] = Key(
     "compress",
     WordOr(

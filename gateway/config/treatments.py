@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import TypedDict
 
 from gateway.config import spec_routes as spec
-from gateway.config.delivery import compression, images
+from gateway.config.delivery import compression, hints, images
 from gateway.config.findings import Findings, quoted
 from gateway.config.limits import rate_limits
 from gateway.config.tables import Setting, Settings
@@ -15,7 +15,7 @@ from gateway.routing.access import AccessList
 from gateway.routing.answers import SAME_BY_HTTPS, Redirect, Respond, Rewrite
 from gateway.routing.changes import UNCHANGED, FieldChanges, changes
 from gateway.routing.conditions import Conditions
-from gateway.routing.route import Route, RouteTimeouts
+from gateway.routing.route import Hinting, Route, RouteTimeouts
 from gateway.routing.values import ABSENT, ValueTest
 from gateway.wire.fields import Fields, line
 
@@ -29,6 +29,7 @@ class Inherited(TypedDict):
     body_limit: int | None
     compression: Compression | None
     images: Images | None
+    hints: Hinting | None
     rate_limits: tuple[RateLimit, ...]
     cdn: bool
 
@@ -51,6 +52,7 @@ def of_defaults(table: Settings | None) -> Inherited:
         "body_limit": None if table is None else table.get(spec.MAX_BODY),
         "compression": compression(table, None),
         "images": images(table, None),
+        "hints": hints(table, None),
         "rate_limits": rate_limits(table, "default") or (),
         "cdn": table is not None and table.get(spec.CDN) is True,
     }
@@ -72,6 +74,7 @@ def of_route(table: Settings, defaults: Settings | None, name: str) -> Treatment
         "body_limit": inherited["body_limit"] if own_limit is None else own_limit,
         "compression": compression(table, defaults),
         "images": images(table, defaults),
+        "hints": hints(table, defaults),
         "rate_limits": inherited["rate_limits"] if limits is None else limits,
         "cdn": inherited["cdn"] if own_cdn is None else own_cdn,
         "answer": _answer(table),

@@ -33,6 +33,8 @@ class Client(Protocol):
     address: bytes
     has_room: bool
     """Whether more should be written; `Exchange.room` is called when there is again."""
+    multiplexed: bool
+    """Whether it speaks HTTP/2."""
 
     def reply(self, *, persistent: bool) -> Reply:
         """Return what the answer is given to, in this client's framing."""
@@ -97,6 +99,15 @@ class Answer:
             collapsed=self._collapsed,
         )
 
+    def _hint(self) -> None:
+        """Tell the client what it will need, while the origin makes the page."""
+        if self.route.hints is None or self.reply.started:
+            return
+        client = self._client
+        early = self._site.hints.early(self.route, self.head, multiplexed=client.multiplexed)
+        if early:
+            client.write(early)
+
     def _end_reply(self, trailers: Fields) -> None:
         """Send what ends the body; trailers only to those who said that they take them."""
         if len(trailers):
@@ -127,6 +138,8 @@ class Answer:
         length: int | None,
         cache_status: bytes,
     ) -> None:
+        if self.route.hints is not None and status == HTTPStatus.OK:
+            lines = self._site.hints.linked(self.route, self.head, lines)
         head = compose(status, reason, lines, self.word, cache_status, self._site.clock())
         if self.asked.quota:
             head += self.asked.quota

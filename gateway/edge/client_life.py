@@ -58,6 +58,7 @@ REFUSED = b"refused"
 class ClientLife(asyncio.Protocol):
     """The states of a connection that a client opened, and what takes it from one to the next."""
 
+    multiplexed = False
     __slots__ = ("_active", "_advancing", "_body", "_buffer", "_exchange", "_flight", "_heads",
                  "_lane", "_lingered", "_pace", "_passes", "_paused_reading", "_peer",
                  "_refreshes", "_seat", "_secure", "_side_by_side", "_site", "_stamp", "_state",

@@ -366,9 +366,19 @@ class Fetch:
             self.stored = self._keeping.complete()
             if not self.outdated:
                 shelving.keep(self._site, self._key, self.stored)
+            if self._route.hints is not None:
+                self._learn(self.stored)
         self._release()
         for reader in tuple(self._readers):
             reader.pump()
+
+    def _learn(self, stored: StoredResponse) -> None:
+        """Note what a page will need."""
+        hints = self._site.hints
+        page = hints.page(self._route, self._request, stored.status, stored.fields)
+        if page is not None:
+            page.add(stored.body)
+            hints.learn(self._route, self._request, page)
 
     def take_failure(self, error: GatewayError) -> None:
         """Tell everybody who waits."""

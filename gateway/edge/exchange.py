@@ -74,6 +74,7 @@ class Exchange(StoredAnswer):
         self._kept_under = b""
         self._requested = 0.0
         self._encoder = None
+        self._page = None
         self._trailers = NONE
         self._fetch: Fetch | Encoding | None = None
         self._refreshes = refreshes
@@ -198,6 +199,7 @@ class Exchange(StoredAnswer):
             self.word = Word.PASS
             self._relay(raw)
             return
+        self._hint()
         fetch = fetches.find(asked.key, self.head)
         if fetch is not None:
             self._collapsed = True

@@ -5,6 +5,7 @@ second; a known answer of an earlier second gets a new Age; and a new head has b
 on by `asking.ask`, like every request.
 """
 
+from dataclasses import replace
 from typing import Protocol
 
 from gateway.edge.asked import Cacheable, Settled
@@ -194,6 +195,9 @@ class FastLane:
     ) -> bytes:
         """Return the head of a hit up to its Age, and keep it with the shelf."""
         selected = select(head, stored, asked.route)
+        if asked.route.hints is not None and selected.status == 200:
+            lines = self._site.hints.linked(asked.route, head, selected.lines)
+            selected = replace(selected, lines=lines)
         before_age = b"HTTP/1.1 %d %b\r\n%bX-Cache: HIT\r\n" % (
             selected.status,
             selected.reason,

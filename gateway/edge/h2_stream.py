@@ -112,6 +112,7 @@ def section(head: bytes) -> HeaderList:
 class Stream:
     """A stream that carries a request and its answer."""
 
+    multiplexed = True
     __slots__ = ("_ending", "_frames", "_held", "_limit", "_pieces", "_queued", "_sent",
                  "_site", "_taken", "_trailers", "_unacknowledged", "address", "answered",
                  "deadline", "exchange", "has_room", "number", "pace", "receiving", "upload",

@@ -9,6 +9,7 @@ from gateway.edge.answer import Answer
 from gateway.edge.asked import Bypassing, Cacheable
 from gateway.edge.encoding import BACKLOG_BYTES, Encoder
 from gateway.edge.fetches import Fetches
+from gateway.edge.hints import Page
 from gateway.edge.invalidating import invalidate
 from gateway.edge.passes import RepeatedPass
 from gateway.errors import GatewayError, OriginSpokeNonsense
@@ -19,6 +20,7 @@ from gateway.policy.negotiation import Coding
 from gateway.policy.outcome import Word
 from gateway.policy.reuse import Deliver, DeliverStale, Refuse, Validate
 from gateway.policy.stored import Form, StoredResponse
+from gateway.routing.route import Early
 from gateway.wire.fields import NONE, Fields
 from gateway.wire.framing import CHUNKED, EMPTY, Framing, Sized
 from gateway.wire.message import ResponseHead
@@ -30,7 +32,7 @@ SAFE = frozenset({b"GET", b"HEAD"})
 class Relay(Answer):
     """Takes the origin's response itself; a `ResponseTaker`."""
 
-    __slots__ = ("_again", "_encoder", "_fetches", "_forwarded", "_keeping", "_kept_under",
+    __slots__ = ("_again", "_encoder", "_fetches", "_forwarded", "_keeping", "_kept_under", "_page",
                  "_requested", "_trailers", "_tunnel")  # fmt: skip
 
     _fetches: Fetches
@@ -44,10 +46,13 @@ class Relay(Answer):
     """What the body goes through; None for as it is."""
     _trailers: Fields
     """What ends the body, once that is encoded."""
+    _page: Page | None
+    """What is to be learned from the answer; None for nothing."""
     _requested: float
     """Epoch seconds at which the request was forwarded."""
 
     def _relay(self, raw: bytes) -> None:
+        self._hint()
         head = self.head
         pool = self._site.pools[self.route.origin]
         upload = self._upload
@@ -68,6 +73,7 @@ class Relay(Answer):
             and not head.secure
             and not self.route.access
             and not self.route.rate_limits
+            and (self.route.hints is None or self.route.hints.early is not Early.ALL)
             and not self.explains
         ):
             site = self._site
@@ -222,6 +228,8 @@ class Relay(Answer):
             self._open_tunnel(head)
             return
         rules = self.route.cache
+        if self.route.hints is not None:
+            self._page = self._site.hints.page(self.route, self.head, head.status, head.fields)
         method = self.head.method
         if method not in SAFE:
             invalidate(self._site, self.head, head, self.route.name, self._fetches.outdate)
@@ -289,6 +297,8 @@ class Relay(Answer):
             self._client.write(data)
             return
         self.origin_bytes += len(data)
+        if self._page is not None:
+            self._page.add(data)
         if self._encoder is None:
             self.reply.piece(data)
         else:
@@ -320,6 +330,8 @@ class Relay(Answer):
             return
         if self._keeping is not None:
             shelving.keep(self._site, self._kept_under, self._keeping.complete())
+        if self._page is not None:
+            self._site.hints.learn(self.route, self.head, self._page)
         self._forwarded = None
         if self._encoder is not None:
             self._trailers = trailers

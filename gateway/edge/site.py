@@ -14,6 +14,7 @@ from gateway.clock import Stamp, Watch
 from gateway.counters import Counters
 from gateway.edge.compress import Representations
 from gateway.edge.heads import RepeatedHeads
+from gateway.edge.hints import Hints
 from gateway.edge.insight import Insight
 from gateway.edge.interfaces import AccessLog
 from gateway.edge.limiting import Limiter
@@ -84,6 +85,10 @@ class Site:
         self.passes = RepeatedPasses(counters, self.insight)
         self.representations = Representations(self.memory, counters, self.background)
         self.batches = Batches(snapshot.routes)
+        self.hints = Hints(
+            self.representations.run,
+            lambda head: self.batches.route(head.method, head.target, head),
+        )
         self.limiter = Limiter()
         self.explainer = LiveExplainer(None, clock)
         self.crowd = Crowd()

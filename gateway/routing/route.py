@@ -1,6 +1,7 @@
 """A route: which requests it takes, and what holds for them."""
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 from gateway.policy.images import Images
 from gateway.policy.negotiation import Compression
@@ -19,6 +20,23 @@ class RouteTimeouts:
     first_byte: float | None = None
     between_bytes: float | None = None
     total: float | None = None
+
+
+class Early(StrEnum):
+    """Who gets a 103 (Early Hints)."""
+
+    HTTP2 = "http2"
+    ALL = "all"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Hinting:
+    """What a route says about telling early what its pages will need."""
+
+    early: Early = Early.HTTP2
+    most: int = 10
+    """Files that are told of at the most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +78,8 @@ class Route:
     """None leaves content codings to the origin and its clients."""
     images: Images | None = None
     """None leaves pictures as the origin sends them."""
+    hints: Hinting | None = None
+    """None learns nothing of what pages will need."""
     rate_limits: tuple[RateLimit, ...] = ()
     """How often somebody may ask; beyond any of them it is 429."""
     cdn: bool = False
