@@ -34,6 +34,7 @@ def compression(table: Settings | None, defaults: Settings | None) -> Compressio
         types=standard.types if types is None else tuple(each.value.lower() for each in types),
         recompress_after=after,
         reflecting=setting.get(spec.REFLECTING) is not False,
+        dictionaries=setting.get(spec.DICTIONARIES) is True,
         padded=setting.get(spec.REFLECTING) == "pad",
     )
 

@@ -51,11 +51,26 @@ HINTS: Key[Settings | str] = Key(
     "Learn from pages which public files they need, and tell of them in Link and in 103 (Early "
     "Hints); without this key nothing is learned.",
 )
+DICTIONARIES = Key(
+    "dictionaries",
+    Flag(),
+    "Whether public files with a hash in their names are dictionaries for the releases that "
+    "follow them (RFC 9842): browsers get the difference, over TLS.",
+    default="false",
+)
 COMPRESS: Key[Settings | str] = Key(
     "compress",
     WordOr(
         Words("on", "off", other_spellings={"true": "on", "false": "off"}),
-        Table(ENCODINGS, MIN_SIZE, MEDIA_TYPES, RECOMPRESS, REFLECTING, other_words=OTHER_WORDS),
+        Table(
+            ENCODINGS,
+            MIN_SIZE,
+            MEDIA_TYPES,
+            RECOMPRESS,
+            REFLECTING,
+            DICTIONARIES,
+            other_words=OTHER_WORDS,
+        ),
     ),
     "In which content codings clients get responses; without this key they are left as they are.",
 )

@@ -17,10 +17,12 @@ from dataclasses import replace
 from gateway.background import Background
 from gateway.counters import Counters
 from gateway.edge import encoders
+from gateway.edge.dictionaries import Dictionaries
+from gateway.edge.forms import with_form
 from gateway.edge.heads import RepeatedHead
 from gateway.edge.images import Renditions
+from gateway.policy import dictionaries, negotiation
 from gateway.policy import images as pictures
-from gateway.policy import negotiation
 from gateway.policy.negotiation import IDENTITY, Choice, Coding, Compression
 from gateway.policy.rules import Scope
 from gateway.policy.stored import Form, StoredResponse
@@ -57,6 +59,9 @@ def choice(route: Route, head: RequestHead) -> Choice:
     return negotiation.choose(head.fields.get(b"accept-encoding"), rules.codings)
 
 
+_OF_DICTIONARIES = frozenset({b"available-dictionary", b"dictionary-id"})
+
+
 def padding(route: Route, head: RequestHead) -> int:
     """Return how many bytes that mean nothing go into what *head* gets encoded; each time others.
 
@@ -80,6 +85,12 @@ def bucket(route: Route, head: RequestHead) -> None:
 
     The origin and what is stored see no other, so that there are few variants.
     """
+    if route.compression is not None and route.compression.dictionaries:
+        if head.secure and not _is_personal(route):
+            # Section 8 of RFC 9842: over TLS alone.
+            head.dictionary = dictionaries.available(head.fields)
+        if b"available-dictionary" in head.fields:
+            head.fields = head.fields.without(_OF_DICTIONARIES)
     normal = choice(route, head).normal
     if head.fields.get(b"accept-encoding") != normal:
         head.fields = head.fields.replaced(b"Accept-Encoding", normal)
@@ -112,6 +123,7 @@ class Representations:
     def __init__(self, memory: MemoryStore, counters: Counters, background: Background) -> None:
         self._memory = memory
         self._renditions = Renditions(self.keep, counters, background)
+        self._dictionaries = Dictionaries(self.run, self.keep, counters)
         self._counters = counters
         self.kept: Callable[[bytes, Sequence[StoredResponse]], None] = _nowhere
         """Is told of what lies under a key in memory with a form more."""
@@ -142,7 +154,7 @@ class Representations:
             return stored
         wanted = choice(route, head)
         known = None if shelf is None else shelf.represented
-        at = (id(stored), wanted, head.renditions)
+        at = (id(stored), wanted, head.renditions, head.dictionary)
         if known is not None:
             found = known.get(at)
             if found is not None:
@@ -154,6 +166,8 @@ class Representations:
             found = self._renditions.at_hand(key, stored, route, images, head.renditions)
         else:
             found = stored if rules is None else self._find(stored, wanted, rules)
+            if found is not None and rules is not None and rules.dictionaries and head.secure:
+                found = self._dictionaries.applied(key, stored, found, route, head)
         if found is not None and shelf is not None:
             if shelf.represented is None:
                 shelf.represented = {}
@@ -260,13 +274,7 @@ class Representations:
         shelf = self._memory.peek(key)
         if shelf is None or not any(each.body is body for each in shelf.variants):
             return False
-        variants = []
-        for each in shelf.variants:
-            if each.body is body:
-                others = tuple(other for other in each.forms if not _replaces(form, other))
-                variants.append(replace(each, forms=(*others, form)))
-            else:
-                variants.append(each)
+        variants = [with_form(each, form) if each.body is body else each for each in shelf.variants]
         weight = sum(each.weight for each in variants)
         if weight + SHELF_BYTES + len(key) > self._memory.max_object_bytes:
             # Better large and at hand than small and gone.
@@ -375,10 +383,6 @@ class Representations:
         for pool in (self._threads, self._spare):
             if pool is not None:
                 pool.shutdown(wait=False, cancel_futures=True)
-
-
-def _replaces(form: Form, other: Form) -> bool:
-    return form.coding == other.coding or pictures.supersedes(form.coding, other.coding)
 
 
 _PLAIN = "identity"

@@ -63,6 +63,8 @@ class Compression:
     False is the guard against BREACH: what reflects a parameter beside a secret tells by its
     length how much of the secret the parameter guessed.
     """
+    dictionaries: bool = False
+    """Whether files are dictionaries for their next releases (RFC 9842)."""
     padded: bool = False
     """Whether such answers get some bytes that mean nothing, so that their length tells less."""
 
