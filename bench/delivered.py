@@ -25,7 +25,7 @@ from tests.end_to_end.replicas import family
 
 _BYTES = 20_000
 _SECONDS = 4
-_MODULES = Path("/usr/lib/nginx/modules")
+MODULES = Path("/usr/lib/nginx/modules")
 RULES = """\
 version: 1
 defaults: {compress: {encodings: [br, zstd, gzip], recompress: off}}
@@ -36,7 +36,7 @@ routes:
 
 def nginx_conf(folder: Path, port: int, *, brotli_there: bool) -> str:
     modules = [
-        f"load_module {_MODULES}/ngx_http_brotli_{name}_module.so;" for name in ("filter", "static")
+        f"load_module {MODULES}/ngx_http_brotli_{name}_module.so;" for name in ("filter", "static")
     ]
     on = "brotli on; brotli_types application/json; brotli_min_length 1000;"
     static = "brotli_static on;"
@@ -60,11 +60,11 @@ http {{
 """
 
 
-def wrk(port: int, path: str, coding: str) -> float:
-    """Return the requests a second that wrk got through."""
+def wrk(port: int, path: str, coding: str, seconds: int = _SECONDS) -> float:
+    """Return the requests a second that wrk got through in *seconds*."""
     said = subprocess.run(
         [
-            *("taskset", "-c", "1", "wrk", "-t1", "-c32", f"-d{_SECONDS}s"),
+            *("taskset", "-c", "1", "wrk", "-t1", "-c32", f"-d{seconds}s"),
             *("-H", f"Accept-Encoding: {coding}", f"http://127.0.0.1:{port}{path}"),
         ],
         capture_output=True,
@@ -115,7 +115,7 @@ def nginx(body: bytes, codings: list[str]) -> None:
         (www / "a.json.gz").write_bytes(gzip.compress(body, 9))
         (www / "a.json.br").write_bytes(brotli.compress(body))
         port = free_port()
-        there = (_MODULES / "ngx_http_brotli_filter_module.so").exists()
+        there = (MODULES / "ngx_http_brotli_filter_module.so").exists()
         file = folder / "nginx.conf"
         file.write_text(nginx_conf(folder, port, brotli_there=there))
         process = subprocess.Popen(["taskset", "-c", "0", "nginx", "-p", name, "-c", str(file)])
