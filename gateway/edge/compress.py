@@ -18,13 +18,13 @@ from gateway.background import Background
 from gateway.counters import Counters
 from gateway.edge import encoders
 from gateway.edge.dictionaries import Dictionaries
-from gateway.edge.forms import with_form
+from gateway.edge.forms import improvable, with_form
 from gateway.edge.heads import RepeatedHead
 from gateway.edge.images import Renditions
 from gateway.policy import dictionaries, negotiation
 from gateway.policy import images as pictures
 from gateway.policy.negotiation import IDENTITY, Choice, Coding, Compression
-from gateway.policy.rules import Scope
+from gateway.policy.rules import CacheRules, Scope
 from gateway.policy.stored import Form, StoredResponse
 from gateway.routing.route import Route
 from gateway.storage.interface import Shelf
@@ -41,8 +41,6 @@ _BUDGET = 0.1
 """The share of a second, for each second, in which bodies may be encoded again."""
 _MOST_SAVED_UP = 5.0
 """Seconds of that share that an idle time may save up."""
-_LARGEST_AGAIN = 512 * 1024
-"""Bytes of a body above which it stays as it is: at the best level one takes a second or two."""
 _REMEMBERED_HITS = 4096
 
 Made = Callable[[Form | None], None]
@@ -113,6 +111,11 @@ def coding_for(
     return wanted.coding if size is None or size >= least else None
 
 
+def _nothing(key: bytes, rules: CacheRules) -> Sequence[StoredResponse]:  # noqa: ARG001
+    """Return nothing: memory is all there is."""
+    return ()
+
+
 def _nowhere(key: bytes, variants: Sequence[StoredResponse]) -> None:
     """Tell nobody: memory is all there is."""
 
@@ -122,11 +125,13 @@ class Representations:
 
     def __init__(self, memory: MemoryStore, counters: Counters, background: Background) -> None:
         self._memory = memory
-        self._renditions = Renditions(self.keep, counters, background)
+        self._renditions = Renditions(self.keep, self._forms_elsewhere, counters, background)
         self._dictionaries = Dictionaries(self.run, self.keep, counters)
         self._counters = counters
         self.kept: Callable[[bytes, Sequence[StoredResponse]], None] = _nowhere
         """Is told of what lies under a key in memory with a form more."""
+        self.elsewhere: Callable[[bytes, CacheRules], Sequence[StoredResponse]] = _nothing
+        """Returns what lies under a key below memory."""
         self._threads: ThreadPoolExecutor | None = None
         self._spare: ThreadPoolExecutor | None = None
         self._waiting: dict[tuple[bytes, int, str], tuple[StoredResponse, list[Made]]] = {}
@@ -284,6 +289,16 @@ class Representations:
         self.kept(key, variants)
         return True
 
+    def _forms_elsewhere(
+        self, key: bytes, stored: StoredResponse, rules: CacheRules
+    ) -> tuple[Form, ...]:
+        """Return the forms that another worker has put beside *stored* in the tier they share."""
+        for each in self.elsewhere(key, rules):
+            came = each.arrival.response_time
+            if each.nominated == stored.nominated and came == stored.arrival.response_time:
+                return each.forms
+        return ()
+
     def run(self, work: Callable[[], object], done: Callable[..., None]) -> None:
         """Let a thread do *work*; *done* gets what it returns, None when it failed."""
         if self._threads is None:
@@ -336,7 +351,7 @@ class Representations:
         for at in sorted(self._hits, key=lambda each: -self._hits[each])[:32]:
             key, coding = at
             shelf = self._memory.peek(key)
-            found = None if shelf is None else _improvable(shelf, coding)
+            found = None if shelf is None else improvable(shelf, coding)
             if found is None:
                 del self._hits[at]
                 continue
@@ -403,16 +418,6 @@ def _of_encoded(stored: StoredResponse, wanted: Choice, encoded: bytes) -> Store
             if wanted.coding is None:
                 return plain
             return negotiation.represented(plain, wanted.coding, form)
-    return None
-
-
-def _improvable(shelf: Shelf, coding: str) -> tuple[StoredResponse, Form] | None:
-    for stored in shelf.variants:
-        if len(stored.body) > _LARGEST_AGAIN or b"content-encoding" in stored.fields:
-            continue
-        for form in stored.forms:
-            if form.coding == coding and not form.best:
-                return stored, form
     return None
 
 

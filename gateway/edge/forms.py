@@ -1,12 +1,16 @@
-"""The forms of a stored response: which stay beside a new one."""
+"""The forms of a stored response: which stay beside a new one, and which could be smaller."""
 
 from dataclasses import replace
 
 from gateway.policy import dictionaries, images
 from gateway.policy.stored import Form, StoredResponse
+from gateway.storage.interface import Shelf
 
 _MOST_BY_DICTIONARY = 4
 """Forms of one response that dictionaries made: so many releases are followed at once."""
+
+_LARGEST_AGAIN = 512 * 1024
+"""Bytes of a body above which it stays as it is: at the best level one takes a second or two."""
 
 
 def with_form(stored: StoredResponse, form: Form) -> StoredResponse:
@@ -21,3 +25,14 @@ def with_form(stored: StoredResponse, form: Form) -> StoredResponse:
 
 def _replaces(form: Form, other: Form) -> bool:
     return form.coding == other.coding or images.supersedes(form.coding, other.coding)
+
+
+def improvable(shelf: Shelf, coding: str) -> tuple[StoredResponse, Form] | None:
+    """Return what on *shelf* has a form in *coding* that could be smaller; None for nothing."""
+    for stored in shelf.variants:
+        if len(stored.body) > _LARGEST_AGAIN or b"content-encoding" in stored.fields:
+            continue
+        for form in stored.forms:
+            if form.coding == coding and not form.best:
+                return stored, form
+    return None

@@ -17,6 +17,7 @@ from gateway.edge.rendering import Renderer
 from gateway.policy import downstream
 from gateway.policy import images as policy
 from gateway.policy.images import Images, Picture, WidthRefused
+from gateway.policy.rules import CacheRules
 from gateway.policy.stored import Form, StoredResponse
 from gateway.routing.answers import Respond
 from gateway.routing.route import Route
@@ -62,10 +63,12 @@ class Renditions:
     def __init__(
         self,
         keep: Callable[[bytes, bytes, Form], bool],
+        elsewhere: Callable[[bytes, StoredResponse, CacheRules], tuple[Form, ...]],
         counters: Counters,
         background: Background,
     ) -> None:
         self._keep = keep
+        self._elsewhere = elsewhere
         self._counters = counters
         self._renderer = Renderer(background)
         self._ordered: set[tuple[bytes, str]] = set()
@@ -87,12 +90,22 @@ class Renditions:
         """
         for name in names:
             form = next((each for each in stored.forms if each.coding == name), None)
+            if form is None and (key, name) not in self._ordered:
+                form = self._found(key, stored, route, name)
             if form is None:
                 if self._order(key, stored, route, rules, name):
                     return policy.source(stored, rules, passing=True)
             elif form.body:
                 return policy.represented(stored, form, rules)
         return policy.source(stored, rules, passing=False)
+
+    def _found(self, key: bytes, stored: StoredResponse, route: Route, name: str) -> Form | None:
+        """Return the rendition *name* that another worker has made; None when none has."""
+        for form in self._elsewhere(key, stored, route.cache):
+            if form.coding == name:
+                self._keep(key, stored.body, form)
+                return form
+        return None
 
     def _order(
         self, key: bytes, stored: StoredResponse, route: Route, rules: Images, name: str

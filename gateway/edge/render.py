@@ -15,6 +15,7 @@ import sys
 import time
 from dataclasses import dataclass, replace
 from io import BytesIO
+from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -302,6 +303,9 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with contextlib.suppress(OSError):
         os.nice(19)
+    with contextlib.suppress(OSError):
+        # Where memory is short, this is what the kernel ends first, and not who serves.
+        Path("/proc/self/oom_score_adj").write_text("1000")
     answers = os.dup(sys.stdout.fileno())
     # Nothing that a library prints may get between the answers.
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())

@@ -99,7 +99,7 @@ class Renderer:
 
     async def _asked(self, order: Order) -> Rendered:
         process = self._process
-        if process is None:
+        if process is None or process.returncode is not None:
             process = self._process = await asyncio.create_subprocess_exec(
                 sys.executable,
                 *("-m", "gateway.edge.render"),

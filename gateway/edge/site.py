@@ -161,6 +161,7 @@ class Site:
             leases=leases,
         )
         self.representations.kept = self.tiers.keep
+        self.representations.elsewhere = self.tiers.at_hand
 
     def adopt(self, snapshot: Snapshot) -> None:
         """Go by other rules from now on."""

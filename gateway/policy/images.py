@@ -138,6 +138,8 @@ def accepted(accept: bytes | None, formats: tuple[Picture, ...]) -> tuple[tuple[
     weighed = [(weights.get(b"image/" + each.encode(), 0.0), each.value) for each in formats]
     liked = sorted((each for each in weighed if each[0] > 0), key=lambda each: -each[0])
     chosen = tuple(name for _, name in liked)
+    if not chosen:
+        return (), b"*/*"
     normal = [b"image/%b;q=%b" % (name.encode(), _RANKS[rank]) for rank, name in enumerate(chosen)]
     return chosen, b",".join([*normal, b"*/*;q=0.1"]).replace(b";q=1,", b",")
 
