@@ -33,7 +33,7 @@ def compression(table: Settings | None, defaults: Settings | None) -> Compressio
         min_bytes=standard.min_bytes if min_bytes is None else min_bytes,
         types=standard.types if types is None else tuple(each.value.lower() for each in types),
         recompress_after=after,
-        reflecting=setting.get(spec.REFLECTING) is not False,
+        reflecting=setting.get(spec.REFLECTING) != "false",
         dictionaries=setting.get(spec.DICTIONARIES) is True,
         padded=setting.get(spec.REFLECTING) == "pad",
     )

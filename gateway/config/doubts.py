@@ -10,6 +10,7 @@ from gateway.config import spec
 from gateway.config import spec_routes as routing
 from gateway.config.findings import Findings, quoted
 from gateway.config.routes import Effective
+from gateway.config.spec_images import IMAGES
 from gateway.config.tables import Settings
 from gateway.policy.rules import Scope
 from gateway.routing import glob, templates
@@ -26,6 +27,7 @@ def report(routes: Collection[Effective], *, users: bool, orgs: bool, findings: 
         if written is None or effective.place is None:
             continue
         _answered_here(effective, written, findings)
+        _pictures_of_nothing(effective, written, findings)
         _nobody_admitted(effective, written, findings)
         cache = effective.cache
         if cache is not None and isinstance(cache.value, Settings):
@@ -73,6 +75,17 @@ def _leads_back(effective: Effective, redirect: Redirect) -> bool:
         return False
     path = to.partition("?")[0].encode("ascii")
     return not route.paths or any(glob.matches(each, path) for each in route.paths)
+
+
+def _pictures_of_nothing(effective: Effective, written: Settings, findings: Findings) -> None:
+    route = effective.route
+    if route.images is None or route.cache.enabled or IMAGES.name not in written.values:
+        return
+    findings.warning(
+        written.place_of(IMAGES),
+        "images does nothing with cache: off: what isn't kept is sent as it comes",
+        "let the route cache, or remove it",
+    )
 
 
 def _nobody_admitted(effective: Effective, written: Settings, findings: Findings) -> None:

@@ -28,9 +28,9 @@ RECOMPRESS = Key(
     "its coding can make it.",
     default="8",
 )
-REFLECTING: Key[bool | str] = Key(
+REFLECTING = Key(
     "with_query",
-    WordOr(Words("pad"), Flag()),
+    Words("true", "false", "pad", other_spellings={"True": "true", "False": "false"}),
     "Whether responses that aren't public are encoded although the request has a query; false "
     "is the guard against BREACH, and pad a weaker one: up to 256 random bytes hide the length.",
     default="true",

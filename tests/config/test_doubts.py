@@ -44,6 +44,7 @@ DOUBTFUL = [
     ),
     ("match: {path: /a}, redirect: /b, cache: {ttl: 1m, scope: public}", "cache does nothing"),
     ("match: {path: /a}, respond: {body: x}, cache: {scope: public}", "cache does nothing"),
+    ("match: {path: /a}, cache: off, images: on", "images does nothing with cache: off"),
     ("match: {path: /a/*}, redirect: /a/b", "leads to this route again, without end"),
     ("match: {path: /a/*}, redirect: '{path}'", "leads to this route again, without end"),
     (
