@@ -272,7 +272,8 @@ class Exchange(StoredAnswer):
             self._read_encoded(fetch, coding)
         elif self.route.compression is not None:
             fields = compress.varied(fields, response, self.route.compression)
-        fields = images.as_source(self.route, self.head, response, fields)
+        kept = preview is not None
+        fields = images.as_source(self.route, self.head, response, fields, kept=kept)
         self._start_reply(response, fields, body, preview)
         if not fetch.whole:
             # What came in one go leaves in one go: its body is handed over next.

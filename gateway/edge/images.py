@@ -48,13 +48,18 @@ def want(route: Route, rules: Images, head: RequestHead) -> Settled | None:
     return None
 
 
-def as_source(route: Route, head: RequestHead, response: ResponseHead, fields: Fields) -> Fields:
-    """Return the *fields* with which *response* goes to a client that gets it as it comes."""
+def as_source(
+    route: Route, head: RequestHead, response: ResponseHead, fields: Fields, *, kept: bool
+) -> Fields:
+    """Return the *fields* with which *response* goes to a client that gets it as it comes.
+
+    *kept* is whether it is being stored: only then a rendition follows.
+    """
     rules = route.images
     if rules is None or not policy.suits(response.status, response.fields):
         return fields
     fields = policy.varied(fields, rules)
-    return downstream.for_a_moment(fields) if head.renditions else fields
+    return downstream.for_a_moment(fields) if head.renditions and kept else fields
 
 
 class Renditions:

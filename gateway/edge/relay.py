@@ -196,7 +196,8 @@ class Relay(Answer):
 
     def _encoded(self, head: ResponseHead, body: Framing, fields: Fields) -> tuple[Fields, Framing]:
         """Return what the client is told about a body that may be encoded as it passes."""
-        fields = images.as_source(self.route, self.head, head, fields)
+        kept = self._keeping is not None
+        fields = images.as_source(self.route, self.head, head, fields, kept=kept)
         rules = self.route.compression
         if rules is None:
             return fields, body

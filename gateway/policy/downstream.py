@@ -114,8 +114,10 @@ def for_a_moment(fields: Fields) -> Fields:
             said.append(directive)
     names = {_name(directive) for directive in said}
     if names.isdisjoint(_AGES | _FORBIDDING):
-        # Else Expires, or a guess by Last-Modified, might last longer.
-        said.append(b"max-age=%d" % _MOMENT_SECONDS)
+        if b"expires" not in fields and b"last-modified" not in fields:
+            return fields
+        # Either may give longer than a moment, or nothing at all, which isn't ours to lengthen.
+        said.append(b"no-cache")
     return _said(fields, b", ".join(said))
 
 

@@ -275,6 +275,18 @@ async def test_the_origin_hears_of_few_kinds_of_clients() -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("said", ["no-store", "private", None])
+async def test_what_is_not_kept_says_about_caching_what_its_origin_said(said: str | None) -> None:
+    rules = RULES.replace("ttl: 1y, browser_ttl: 1y, immutable: true, scope", "scope")
+    answer = a_picture() if said is None else a_picture(cache_control=said)
+    async with pictures(answer, rules=rules) as (_, world):
+        replies = [await world.get("/images/a", accept=CHROME) for _ in range(3)]
+
+    for reply in replies:
+        assert (reply.body, reply.get("cache-control")) == (SOURCE, said)
+        assert "Accept" in (reply.get("vary") or "")
+
+
 async def test_hits_do_not_wait_for_a_picture_that_takes_long() -> None:
     large = png(photo(1600, 1000))
     slow = RULES.replace("effort: 1", "effort: 6")

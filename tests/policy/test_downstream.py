@@ -166,7 +166,7 @@ def test_a_public_route_leaves_alone_what_it_does_not_decide(
         (b"private, no-cache", b"private, no-cache"),
         (b"no-store", b"no-store"),
         (b"max-age=900, stale-while-revalidate=60", b"max-age=60"),
-        (None, b"max-age=60"),
+        (None, b"no-cache"),
     ],
 )
 def test_what_stands_in_for_something_better_lasts_a_minute(
