@@ -5,6 +5,7 @@ are prepared for the current second and marked with its stamp, and whatever has 
 is looked at by one timer for all.
 """
 
+import asyncio
 from typing import Protocol
 
 
@@ -38,6 +39,8 @@ class Watched(Protocol):
 
 RESOLUTION = 0.1
 """Seconds between two looks; a deadline is noticed at most this late."""
+MOST_GRANTED = 5.0
+"""Seconds for which a standstill may put off what is late."""
 _HORIZON = 50
 """Buckets ahead at most: nothing goes unseen for longer than five seconds."""
 
@@ -92,3 +95,50 @@ class Watch:
                     item.expire(now)
                 else:
                     self.set(item, item.deadline)
+
+
+class Standstill:
+    """Grants time to everybody after we stood still, and so could hear nobody.
+
+    A machine that is suspended, moved or starved, or a turn of the loop that took long, leaves
+    deadlines behind that passed unseen. What came meanwhile waits in the kernel, and the loop
+    looks at its timers first.
+    """
+
+    __slots__ = ("_granted", "_looked", "_until")
+
+    def __init__(self, now: float) -> None:
+        self._looked = now
+        self._until = now
+        self._granted = 0.0
+
+    def excuses(self, now: float) -> bool:
+        """Return whether deadlines are left alone at *now* (monotonic seconds).
+
+        To be asked every `RESOLUTION`. As much time is granted as was lost, and never more
+        than `MOST_GRANTED` without one look at the deadlines.
+        """
+        late = now - self._looked - RESOLUTION
+        self._looked = now
+        if late > RESOLUTION:
+            late = min(late, MOST_GRANTED - self._granted)
+            self._granted += late
+            self._until = now + late
+        if now < self._until:
+            return True
+        self._granted = 0.0
+        return False
+
+
+class TimeLimit:
+    """Ends an `asyncio.timeout` by the watch, which knows when it stood still."""
+
+    def __init__(self, timeout: asyncio.Timeout) -> None:
+        """*timeout* has no end of its own; `Watch.set` gives it one."""
+        self._timeout = timeout
+        self.deadline = 0.0
+        self.watched_in = 0
+
+    def expire(self, now: float) -> None:  # noqa: ARG002
+        """End it."""
+        self._timeout.reschedule(asyncio.get_running_loop().time())

@@ -1,5 +1,6 @@
 """One timer for many deadlines, and the stamp on what was prepared."""
 
+import asyncio
 import math
 import random
 
@@ -7,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.clock import RESOLUTION, Stamp, Watch
+from gateway.clock import MOST_GRANTED, RESOLUTION, Stamp, Standstill, TimeLimit, Watch
 
 
 class Guest:
@@ -207,3 +208,47 @@ def test_a_stamp_changes_with_every_change_and_keeps_the_instant() -> None:
         assert stamp.now == now
 
     assert len(seen) == 4
+
+
+def looked(standstill: Standstill, *instants: float) -> list[bool]:
+    return [standstill.excuses(each) for each in instants]
+
+
+def test_who_looks_in_time_excuses_nobody() -> None:
+    assert not any(looked(Standstill(100.0), *(100.0 + 0.11 * each for each in range(1, 100))))
+
+
+def test_a_standstill_is_granted_once_and_as_long_as_it_was() -> None:
+    standstill = Standstill(100.0)
+    after = [102.1 + 0.1 * each for each in range(30)]
+
+    said = looked(standstill, *after)
+
+    assert said == sorted(said, reverse=True)
+    assert sum(said) == pytest.approx(20, abs=1)
+
+
+def test_after_a_long_sleep_no_more_than_the_most_is_granted() -> None:
+    standstill = Standstill(100.0)
+    after = [4000.0 + 0.1 * each for each in range(100)]
+
+    assert sum(looked(standstill, *after)) == pytest.approx(MOST_GRANTED / 0.1, abs=1)
+
+
+def test_who_stands_still_all_the_time_looks_at_deadlines_now_and_then() -> None:
+    said = looked(Standstill(100.0), *(100.0 + 0.5 * each for each in range(1, 101)))
+
+    assert 3 <= said.count(False) < 20
+
+
+async def test_a_limit_that_the_watch_ends_ends_what_is_waited_for() -> None:
+    watch = Watch(100.0)
+
+    async def waits() -> None:
+        async with asyncio.timeout(None) as timeout:
+            watch.set(TimeLimit(timeout), 101.0)
+            asyncio.get_running_loop().call_soon(watch.sweep, 101.2)
+            await asyncio.Event().wait()
+
+    with pytest.raises(TimeoutError):
+        await waits()

@@ -19,13 +19,15 @@ HOLD_SECONDS = 1.0
 _FIRST_LOOK = 0.002
 _SLOWEST_LOOK = 0.025
 """Seconds between two looks whether another's fetch is done."""
+_TRIES = 4
+"""How often it is asked who fetches before that is passed over."""
 
 
 class Consultation:
     """One fetch's questions to the other workers and replicas."""
 
-    __slots__ = ("_counted", "_done", "_far", "_key", "_near", "_newer_than", "_over", "_pause",
-                 "_rules", "_site", "_timer", "_until", "unshared")  # fmt: skip
+    __slots__ = ("_asked", "_counted", "_done", "_far", "_key", "_near", "_newer_than", "_over",
+                 "_pause", "_rules", "_site", "_timer", "_until", "unshared")  # fmt: skip
 
     def __init__(
         self,
@@ -48,6 +50,7 @@ class Consultation:
         self._near = False
         self._far = False
         self._pause = _FIRST_LOOK
+        self._asked = 0
         self._until = 0.0
         self._counted: bytes | None = None
         self.unshared = False
@@ -104,8 +107,23 @@ class Consultation:
             self._until = self._site.monotonic() + LEASE_SECONDS
             self._await_worker()
             return
+        self._asked += 1
+        if answer is Answer.UNKNOWN and self._asked < _TRIES:
+            self._later(self._share)
+            return
         self._near = answer is Answer.OURS
+        if self._take(tiers.at_hand(self._key, self._rules, self._newest())):
+            # Another's fetch ended between our look and our lease.
+            self._end(found=True)
+            return
         self._ask_others(tiers)
+
+    def _newest(self) -> float:
+        """Return when the newest came that has been looked at already (epoch seconds)."""
+        shelf = self._site.memory.peek(self._key)
+        if shelf is None:
+            return self._newer_than
+        return max(self._newer_than, shelf.variants[0].arrival.response_time)
 
     def _await_worker(self) -> None:
         tiers = self._site.tiers

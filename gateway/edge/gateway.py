@@ -6,7 +6,7 @@ import socket
 import time
 from collections.abc import Callable
 
-from gateway.clock import RESOLUTION
+from gateway.clock import RESOLUTION, Standstill
 from gateway.counters import Counters, Reading
 from gateway.edge.connection import ClientConnection
 from gateway.edge.doorway import Door, Negotiated, bind, open_door
@@ -45,6 +45,7 @@ class Gateway:
         self.secure_address: tuple[str, int] | None = None
         """Where https is spoken; None for nowhere."""
         self._timers: list[asyncio.TimerHandle] = []
+        self._standstill = Standstill(self.site.monotonic())
 
     async def start(self, listening: socket.socket) -> None:
         """Accept connections on *listening*, which is bound already."""
@@ -87,7 +88,9 @@ class Gateway:
     def _sweep(self) -> None:
         """Look for deadlines that passed."""
         loop = asyncio.get_running_loop()
-        self.site.watch.sweep(self.site.monotonic())
+        now = self.site.monotonic()
+        if not self._standstill.excuses(now):
+            self.site.watch.sweep(now)
         self._timers[1:] = [loop.call_later(RESOLUTION, self._sweep)]
 
     def adopt(self, snapshot: Snapshot) -> None:

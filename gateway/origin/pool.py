@@ -12,7 +12,7 @@ from collections.abc import Callable
 from functools import lru_cache
 
 from gateway.background import Background
-from gateway.clock import Watch
+from gateway.clock import TimeLimit, Watch
 from gateway.counters import Counters
 from gateway.errors import (
     ExchangeFailed,
@@ -169,8 +169,13 @@ class OriginPool:
         connection = OriginConnection(self)
         connection.until = self.monotonic() + _LIFE_SECONDS
         try:
-            async with asyncio.timeout(timeouts.connect):
-                await self._open_connection(connection)
+            async with asyncio.timeout(None) as timeout:
+                limit = TimeLimit(timeout)
+                self.watch.set(limit, self.monotonic() + timeouts.connect)
+                try:
+                    await self._open_connection(connection)
+                finally:
+                    self.watch.discard(limit)
         except TimeoutError:
             self._forget_one()
             request.give_up(OriginConnectTimeout(f"no connection within {timeouts.connect:g} s"))

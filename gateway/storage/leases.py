@@ -29,6 +29,8 @@ class Answer(Enum):
     ANOTHERS = "another's"
     NONE = "none"
     """There is no room for one."""
+    UNKNOWN = "unknown"
+    """Another process has this part of the table locked: for a moment, or it stands still."""
 
 
 def new_table() -> int:
@@ -55,7 +57,7 @@ class Leases:
         """Ask for the lease of *key* for *seconds*; who has it may ask again, to keep it."""
         mark, row = _place(key)
         if not lock(self._descriptor, row, _ROW_BYTES):
-            return Answer.NONE
+            return Answer.UNKNOWN
         try:
             free = -1
             for at in range(row, row + _ROW_BYTES, _CELL.size):
@@ -75,17 +77,17 @@ class Leases:
         finally:
             unlock(self._descriptor, row, _ROW_BYTES)
 
-    def release(self, key: bytes) -> None:
-        """Give the lease of *key* back, if it is ours."""
+    def release(self, key: bytes) -> bool:
+        """Give the lease of *key* back, if it is ours; False to try again, the table is locked."""
         mark, row = _place(key)
         if not lock(self._descriptor, row, _ROW_BYTES):
-            # It ends by itself.
-            return
+            return False
         try:
             for at in range(row, row + _ROW_BYTES, _CELL.size):
                 held, holder, _ = _CELL.unpack_from(self._table, at)
                 if held == mark and holder == self._self:
                     _CELL.pack_into(self._table, at, 0, 0, 0.0)
+            return True
         finally:
             unlock(self._descriptor, row, _ROW_BYTES)
 

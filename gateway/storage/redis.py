@@ -141,17 +141,18 @@ class RedisStore:
         None when none of it came in time: then nobody is kept from anything.
         """
         milliseconds = str(int(seconds * 1000))
-        said = await self._soon(("GET", name), ("SET", lease, token, "NX", "PX", milliseconds))
-        if said is None or isinstance(said[1], Exception):
+        # In this order: whoever had the lease gave it back after it had stored what it fetched.
+        said = await self._soon(("SET", lease, token, "NX", "PX", milliseconds), ("GET", name))
+        if said is None or isinstance(said[0], Exception):
             return None
-        return said[0] if isinstance(said[0], bytes) else None, bool(said[1])
+        return said[1] if isinstance(said[1], bytes) else None, bool(said[0])
 
     async def awaited(self, name: str, lease: str) -> tuple[bytes | None, bool] | None:
         """Return what lies under *name*, and whether *lease* is held; None as above."""
-        said = await self._soon(("GET", name), ("EXISTS", lease))
+        said = await self._soon(("EXISTS", lease), ("GET", name))
         if said is None:
             return None
-        return said[0] if isinstance(said[0], bytes) else None, bool(said[1])
+        return said[1] if isinstance(said[1], bytes) else None, bool(said[0])
 
     async def _soon(self, *commands: _Command) -> list[Any] | None:
         """Return what is said to *commands*, which go with those of others; None for nothing."""

@@ -32,6 +32,8 @@ LOCAL = "local"
 SHARED = "redis"
 LEASE_SECONDS = 5.0
 """How long a fetch keeps others from fetching the same; also their patience."""
+_RELEASE_TRIES = 4
+_RELEASE_PAUSE_SECONDS = 0.005
 _GATHERED_SECONDS = 0.02
 _MOST_PENDING = 8192
 _LEFT_ALONE_SECONDS = 30.0
@@ -327,13 +329,20 @@ class Tiers:
         """
 
         def told() -> None:
-            if near and self._leases is not None:
-                self._leases.release(key)
+            if near:
+                self._release_workers(key, _RELEASE_TRIES)
             if far:
                 self.release_others(key)
 
         self._told.append(told)
         self._flush()
+
+    def _release_workers(self, key: bytes, tries: int) -> None:
+        if self._leases is None or self._leases.release(key) or not tries:
+            return
+        # Else those who wait for it would do so until it ends by itself.
+        loop = asyncio.get_running_loop()
+        loop.call_later(_RELEASE_PAUSE_SECONDS, self._release_workers, key, tries - 1)
 
     def release_others(self, key: bytes) -> None:
         """Tell the other replicas that we don't fetch *key*."""

@@ -1,5 +1,6 @@
 """How many connections there are, who waits for one, and who is told that there is none."""
 
+import asyncio
 import socket
 
 import pytest
@@ -166,7 +167,11 @@ async def test_a_connection_that_does_not_open_in_time_is_given_up() -> None:
                 filler.connect_ex(address)
             timeouts = Timeouts(connect=0.05)
             async with pool_before(Address(*address), timeouts=timeouts) as world:
-                answer = await world.ask()
+                answer = world.send()
+                # It is connecting by then, and has its limit.
+                await asyncio.sleep(0)
+                world.pass_time(0.2)
+                await answer.until_over()
 
                 assert isinstance(answer.failure, OriginConnectTimeout)
                 assert str(answer.failure) == "no connection within 0.05 s"

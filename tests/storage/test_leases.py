@@ -77,6 +77,25 @@ def test_the_lease_of_a_process_that_was_killed_is_free_at_once(descriptor: int)
     assert leases.acquire(b"key", 101.0, 5.0) is Answer.OURS
 
 
+def test_a_table_that_another_has_locked_is_no_answer_and_no_release(descriptor: int) -> None:
+    locks = "import fcntl; fcntl.lockf(%d, fcntl.LOCK_EX); print(1, flush=True); input()"
+    process = another(descriptor, f"input(); {locks % descriptor}")
+    assert process.stdin is not None
+    assert process.stdout is not None
+    leases = Leases(descriptor)
+    assert leases.acquire(b"ours", 101.0, 5.0) is Answer.OURS
+    process.stdin.write("\n")
+    process.stdin.flush()
+    assert process.stdout.readline() == "1\n"
+
+    assert leases.acquire(b"free", 101.0, 5.0) is Answer.UNKNOWN
+    assert not leases.release(b"ours")
+
+    process.communicate("\n")
+    assert leases.acquire(b"free", 101.0, 5.0) is Answer.OURS
+    assert leases.release(b"ours")
+
+
 def test_our_own_lease_keeps_us_from_nothing(descriptor: int) -> None:
     leases = Leases(descriptor)
 
