@@ -39,7 +39,7 @@ class Watched(Protocol):
 
 RESOLUTION = 0.1
 """Seconds between two looks; a deadline is noticed at most this late."""
-MOST_GRANTED = 5.0
+MOST_GRANTED = 10.0
 """Seconds for which a standstill may put off what is late."""
 _HORIZON = 50
 """Buckets ahead at most: nothing goes unseen for longer than five seconds."""

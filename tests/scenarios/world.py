@@ -32,7 +32,12 @@ LONGEST_STALE = 2.0 + STALE + 1.0
 """The longest lifetime, what may follow it, and a second in which an answer is under way."""
 
 
-def rules(ports: list[int], lifetime: str) -> str:
+IMPATIENT = "{connect: 500ms, first_byte: 2s, between_bytes: 1s, total: 5s}"
+PATIENT = "{connect: 5s, first_byte: 10s, between_bytes: 10s, total: 15s}"
+"""Where origins do nothing wrong: a busy machine may keep them from running for a while."""
+
+
+def rules(ports: list[int], lifetime: str, *, calm: bool) -> str:
     """Return the rules, with *lifetime* as the ttl of everything that is stored."""
     servers = ", ".join(f'"http://127.0.0.1:{port}"' for port in ports)
     routes = "".join(
@@ -50,7 +55,7 @@ def rules(ports: list[int], lifetime: str) -> str:
         "origins:\n"
         "  hub:\n"
         f"    servers: [{servers}]\n"
-        "    timeouts: {connect: 500ms, first_byte: 2s, between_bytes: 1s, total: 5s}\n"
+        f"    timeouts: {PATIENT if calm else IMPATIENT}\n"
         "tiers: {memory: {size: 3MB, max_object: 1MB}}\n"
         "routes:\n"
         "  - {name: off, match: {path: /off/*}, cache: off}\n" + routes
@@ -112,7 +117,8 @@ class Site:
     """Every process of a gateway that was ever seen."""
 
     def write_rules(self, lifetime: str) -> None:
-        text = rules([origin.port for origin in self.origins], lifetime)
+        ports = [origin.port for origin in self.origins]
+        text = rules(ports, lifetime, calm=self.origins[0].calm)
         # Never half written: the gateway may look at any time.
         fresh = self.folder / "rules.yaml.new"
         fresh.write_text(text)
@@ -183,7 +189,8 @@ async def site(folder: Path, *, workers: int, calm: bool) -> AsyncIterator[Site]
         for origin in origins:
             await origin.begin()
         people = askers(folder, 6)
-        (folder / "rules.yaml").write_text(rules([o.port for o in origins], LIFETIMES[0]))
+        ports = [each.port for each in origins]
+        (folder / "rules.yaml").write_text(rules(ports, LIFETIMES[0], calm=calm))
         gateway = await serve(folder, workers)
         made = Site(folder, origins, versions, people, gateway, workers)
         await made.worker_pids()
