@@ -112,7 +112,7 @@ class Consultation:
             self._later(self._share)
             return
         self._near = answer is Answer.OURS
-        if self._take(tiers.at_hand(self._key, self._rules, self._newest())):
+        if self._take(tiers.at_hand(self._key, self._rules, self._newest(), again=True)):
             # Another's fetch ended between our look and our lease.
             self._end(found=True)
             return
@@ -132,7 +132,7 @@ class Consultation:
         elif tiers.is_leased(self._key) and self._site.monotonic() < self._until:
             self._later(self._await_worker)
         else:
-            found = self._take(tiers.at_hand(self._key, self._rules, self._newer_than))
+            found = self._take(tiers.at_hand(self._key, self._rules, self._newer_than, again=True))
             self.unshared = not found and self._site.monotonic() < self._until
             self._end(found=found)
 

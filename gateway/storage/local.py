@@ -138,22 +138,26 @@ class LocalStore:
         except lmdb.Error:
             self.statistics.errors += 1
 
-    def find(self, key: bytes, now: float, newer_than: float = 0.0) -> bytes | None:
+    def find(
+        self, key: bytes, now: float, newer_than: float = 0.0, *, again: bool = False
+    ) -> bytes | None:
         """Return the record under *key*, unread; None when there is none of use at *now*.
 
         One whose newest variant came no later than *newer_than* (epoch seconds) is of no use.
+        *again* is whether it was missed a moment ago, and counted.
         """
         statistics = self.statistics
+        missed = 0 if again else 1
         try:
             with self._env.begin(db=self._objects, buffers=True) as txn:
                 value = txn.get(_digest(key))
                 if value is None:
-                    statistics.misses += 1
+                    statistics.misses += missed
                     return None
                 _, until = _PREFIX.unpack_from(value)
                 record = value[_PREFIX.size :]
                 if until < now or (newer_than and codec.newest(record) <= newer_than):
-                    statistics.misses += 1
+                    statistics.misses += missed
                     return None
                 return bytes(record)
         except (lmdb.Error, codec.NotARecord, ValueError):

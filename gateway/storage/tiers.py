@@ -103,16 +103,19 @@ class Tiers:
 
     # Looking up.
 
-    def at_hand(self, key: bytes, rules: CacheRules, newer_than: float = 0.0) -> Variants:
+    def at_hand(
+        self, key: bytes, rules: CacheRules, newer_than: float = 0.0, *, again: bool = False
+    ) -> Variants:
         """Return what the local tier has under *key*; nothing costs a microsecond or two.
 
         Variants that all came by *newer_than* (epoch seconds; 0 for any time) are of no use.
+        *again* is whether it was missed a moment ago, and counted.
         """
         local = self._local
         if local is None or key in self._pending:
             # What waits to be written is newer than what is there.
             return ()
-        record = local.find(key, self._clock(), newer_than)
+        record = local.find(key, self._clock(), newer_than, again=again)
         if record is None:
             return ()
         found = self._read(record, key, rules, local.statistics)

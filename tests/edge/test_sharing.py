@@ -55,10 +55,10 @@ async def test_what_came_between_the_look_and_the_lease_is_used(tmp_path: Path) 
         world.gateway.site.memory.clear()
         look, looks = tiers.at_hand, 0
 
-        def late(*about: object) -> Sequence[object]:
+        def late(*about: object, again: bool = False) -> Sequence[object]:
             nonlocal looks
             looks += 1
-            return () if looks == 1 else look(*about)  # type: ignore[arg-type]
+            return () if looks == 1 else look(*about, again=again)  # type: ignore[arg-type]
 
         tiers.at_hand = late  # type: ignore[method-assign,assignment]
         reply = await world.get("/a")
