@@ -1,12 +1,13 @@
 """The process that makes renditions of pictures, one after another, at the lowest priority.
 
 What it is given comes from anywhere, and decoders of pictures have had their flaws. So it runs
-apart from everything else, with bounds on memory and pixels: a picture that breaks it costs
-one rendition. Orders come in at standard input and answers leave at standard output, each
-after its length; at the end of the input it ends.
+apart from everything else, with bounds on memory, pixels and processor time: a picture that
+breaks it costs one rendition. Orders come in at standard input and answers leave at standard
+output, each after its length; at the end of the input it ends.
 """
 
 import contextlib
+import math
 import os
 import resource
 import signal
@@ -22,6 +23,8 @@ import msgspec
 from PIL import Image, ImageCms, ImageOps
 
 LENGTH: Final = struct.Struct("!Q")
+MOST_SECONDS: Final = 60
+"""Of processor time for one picture; then the kernel ends this process with SIGXCPU."""
 _FORMATS: Final = ("PNG", "JPEG", "GIF", "WEBP", "BMP", "TIFF")
 _MOVING: Final = frozenset({"PNG", "GIF", "WEBP"})
 _DRAWN: Final = frozenset({"PNG", "GIF", "BMP"})
@@ -317,9 +320,17 @@ def main() -> None:
             if needed > bound:
                 bound = needed
                 _bound_memory(bound)
+            _bound_seconds()
             answer = msgspec.msgpack.encode(render(order))
             out.write(LENGTH.pack(len(answer)) + answer)
             out.flush()
+
+
+def _bound_seconds() -> None:
+    _, hard = resource.getrlimit(resource.RLIMIT_CPU)
+    end = math.ceil(time.process_time()) + MOST_SECONDS
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_CPU, (end, hard))
 
 
 def _bound_memory(size: int) -> None:

@@ -2,12 +2,14 @@
 
 Nobody waits for them. The process begins with the first order and ends when it has had none
 for a while; one that breaks, or takes too long over an order, is ended, and the next order
-begins another.
+begins another. What is too long is told by processor time: whoever gives way to everybody else
+may stand still for minutes on a busy machine, and that is no fault of the picture.
 """
 
 import asyncio
 import contextlib
 import logging
+import signal
 import sys
 from collections import deque
 from collections.abc import Callable
@@ -15,13 +17,14 @@ from collections.abc import Callable
 import msgspec
 
 from gateway.background import Background
-from gateway.edge.render import LENGTH, Order, Rendered
+from gateway.edge.render import LENGTH, MOST_SECONDS, Order, Rendered
 
 MOST_WAITING = 256
 """Orders that may wait; the next who wants what isn't ordered then asks again."""
 _WAITING_BYTES = 64 * 1024 * 1024
 """Of pictures that orders hold on to, and that nobody else may want any more."""
-_LONGEST_SECONDS = 60.0
+_LONGEST_SECONDS = 600.0
+"""Until a process that neither answers nor uses up its processor time is given up."""
 _IDLE_SECONDS = 30.0
 _log = logging.getLogger("gateway.images")
 
@@ -92,9 +95,10 @@ class Renderer:
             why = f"took longer than {_LONGEST_SECONDS:.0f} s"
         except (OSError, asyncio.IncompleteReadError, msgspec.DecodeError) as error:
             why = f"broke its process: {error}"
+        if await self._end() == -signal.SIGXCPU:
+            why = f"took longer than {MOST_SECONDS} s of processor time"
         if not self._closed:
             _log.warning("a picture of %d bytes %s; it stays as it is", len(order.source), why)
-        await self._end()
         return None
 
     async def _asked(self, order: Order) -> Rendered:
@@ -115,9 +119,12 @@ class Renderer:
         answer = await process.stdout.readexactly(length)
         return msgspec.msgpack.decode(answer, type=Rendered)
 
-    async def _end(self) -> None:
+    async def _end(self) -> int | None:
+        """End the process; returns its exit status, which is a signal's with a minus."""
         process, self._process = self._process, None
-        if process is not None:
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()
-            await process.communicate()
+        if process is None:
+            return None
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.communicate()
+        return process.returncode

@@ -1,12 +1,16 @@
 """Pictures leave in the format and width that a client takes; each is made once."""
 
 import asyncio
+import resource
+import signal
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
+import psutil
 import pytest
 
+from gateway.edge.render import MOST_SECONDS
 from gateway.storage.purges import Kind, Mode, Purge
 from tests.doubles.client import Reply
 from tests.doubles.origin import ScriptedOrigin, response
@@ -287,20 +291,50 @@ async def test_what_is_not_kept_says_about_caching_what_its_origin_said(said: st
         assert "Accept" in (reply.get("vary") or "")
 
 
+@asynccontextmanager
+async def a_busy_maker(of: bytes) -> AsyncIterator[tuple[World, psutil.Process]]:
+    """A gateway whose process for pictures stands still, with */images/b* yet to be made."""
+    origin = ScriptedOrigin({"/images/a": [a_picture()], "/images/b": [a_picture(of, "image/png")]})
+    async with origin, gateway_before(origin, RULES) as world:
+        await settled(world, "/images/a", accept=CHROME)
+        children = psutil.Process().children()
+        (maker,) = [each for each in children if "gateway.edge.render" in each.cmdline()]
+        maker.suspend()
+        yield world, maker
+
+
 async def test_hits_do_not_wait_for_a_picture_that_takes_long() -> None:
     large = png(photo(1600, 1000))
-    slow = RULES.replace("effort: 1", "effort: 6")
-    async with pictures(a_picture(large, "image/png"), rules=slow) as (_, world):
-        began = time.monotonic()
-        replies = [await world.get("/images/a", accept=CHROME) for _ in range(20)]
-        took = time.monotonic() - began
-        avif = await settled(world, "/images/a", accept=CHROME)
-        spent = world.gateway.reading().encodings[0].seconds
+    async with a_busy_maker(large) as (world, maker):
+        meanwhile = [await world.get("/images/b", accept=CHROME) for _ in range(20)]
+        maker.resume()
+        avif = await settled(world, "/images/b", accept=CHROME)
 
-    assert {reply.body for reply in replies[:2]} == {large}
-    # Twenty answers and their transfer took less than the one encoding beside them.
-    assert took < spent
+    assert {reply.body for reply in meanwhile} == {large}
+    assert [reply.get("x-cache") for reply in meanwhile] == ["MISS", *["HIT"] * 19]
     assert avif.get("content-type") == "image/avif"
+
+
+async def test_a_picture_that_takes_too_much_of_a_processor_stays_as_it_is(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    large = png(photo(400, 300))
+    async with a_busy_maker(large) as (world, maker):
+        most, _ = resource.prlimit(maker.pid, resource.RLIMIT_CPU)
+        for _ in range(20):
+            await world.get("/images/b", accept=CHROME)
+        # What the kernel does when the time is used up.
+        maker.send_signal(signal.SIGXCPU)
+        maker.resume()
+        left = await settled(world, "/images/b", accept=CHROME)
+        rendered = dict(world.gateway.reading().rendered["pictures"])
+
+    # Beyond what it had used up before the picture.
+    assert MOST_SECONDS < most < 2 * MOST_SECONDS
+    # What comes next in its order.
+    assert left.get("content-type") == "image/webp"
+    assert rendered == {"made": 2, "broken": 1}
+    assert f"{len(large)} bytes took longer than 60 s of processor time" in caplog.text
 
 
 async def test_a_quality_that_changed_makes_new_renditions() -> None:
