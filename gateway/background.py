@@ -7,6 +7,9 @@ from typing import Any, TypeVar
 
 _log = logging.getLogger(__name__)
 
+_OBEYED_SECONDS = 0.5
+"""After which a task that was cancelled, and runs still, is cancelled once more."""
+
 T = TypeVar("T")
 
 
@@ -42,7 +45,10 @@ class Background:
         """Cancel what still runs and wait until it has ended."""
         # One of them may be who closes us; it must not wait for itself.
         tasks = self._tasks - {asyncio.current_task()}
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            await asyncio.wait(tasks)
+        while tasks:
+            for task in tasks:
+                task.cancel()
+            # Up to Python 3.11 `asyncio.wait_for` loses a cancellation that comes in the very
+            # turn in which what it waits for is done. Libraries use it (redis-py does, for
+            # each command), so a task may run on, and would do so for ever.
+            _, tasks = await asyncio.wait(tasks, timeout=_OBEYED_SECONDS)

@@ -1,4 +1,5 @@
 import asyncio
+import contextlib
 import gc
 
 import pytest
@@ -59,3 +60,21 @@ async def test_closing_ends_what_runs_and_waits_for_it(caplog: pytest.LogCapture
     assert cleaned == ["work"]
     assert len(held) == 0
     assert caplog.records == []
+
+
+async def test_closing_ends_even_who_lost_the_word_to_end() -> None:
+    held = Background()
+
+    async def work() -> None:
+        for _ in range(2):
+            # As what is awaited may be done in the turn in which the cancellation comes.
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.Event().wait()
+        await asyncio.Event().wait()
+
+    task = held.spawn(work(), name="work")
+    await asyncio.sleep(0)
+    async with asyncio.timeout(20):
+        await held.close()
+
+    assert task.cancelled()

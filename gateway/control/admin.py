@@ -30,6 +30,8 @@ _log = logging.getLogger(__name__)
 
 _LONGEST_BODY = 3 << 20
 """Of a request: a rules file in JSON, each character escaped, and then some."""
+_LAST_ANSWERS_SECONDS = 5.0
+"""What answers under way at the end get."""
 _LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -131,7 +133,12 @@ class Admin:
         self._api = Api(observed, self._unknown, self._not_entitled)
         self._api.add_to(application.router)
         console.add_to(application.router)
-        self._runner = web.AppRunner(application, access_log=None, handle_signals=False)
+        self._runner = web.AppRunner(
+            application,
+            access_log=None,
+            handle_signals=False,
+            shutdown_timeout=_LAST_ANSWERS_SECONDS,
+        )
 
     async def start(self, listening: socket.socket) -> None:
         """Answer connections on *listening*, which the server then owns."""

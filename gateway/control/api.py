@@ -224,7 +224,8 @@ class Api:
         try:
             while True:
                 try:
-                    sample = await asyncio.wait_for(self._source.history.next(), _KEEPALIVE_SECONDS)
+                    async with asyncio.timeout(_KEEPALIVE_SECONDS):
+                        sample = await self._source.history.next()
                     await stream.write(b"event: sample\ndata: " + msgspec.json.encode(sample))
                     await stream.write(b"\n\n")
                 except TimeoutError:

@@ -335,8 +335,9 @@ class Replicas:
         finally:
             if not task.done():
                 task.cancel()
-                with contextlib.suppress(asyncio.CancelledError, Exception):
-                    await task
+                # Not awaited itself: then our own cancellation couldn't be told from its.
+                await asyncio.wait({task}, timeout=_SILENCE_SECONDS)
+            task.add_done_callback(_seen)
 
     def _apply(self, entries: list[tuple[bytes, dict[bytes, bytes]]]) -> None:
         last = ""
@@ -417,6 +418,12 @@ class Replicas:
                     answer.name, answer.applied, _ms(asked.began)
                 )
                 asked.changed.set()
+
+
+def _seen(task: asyncio.Future[Any]) -> None:
+    """Take note of how *task* ended, which nobody else will."""
+    if not task.cancelled():
+        task.exception()
 
 
 def _order(entry: str) -> tuple[int, int]:

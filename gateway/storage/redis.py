@@ -44,6 +44,7 @@ _WRITE_PATIENCE = 10
 """...times the budget of a look-up: nobody waits for a write."""
 _SCANNED_AT_ONCE = 500
 _FINDING_SECONDS = 2.0
+_GOODBYE_SECONDS = 1.0
 
 _DELETE_IF_OWN = (
     "if redis.call('get', KEYS[1]) == ARGV[1] then return redis.call('del', KEYS[1]) end return 0"
@@ -98,7 +99,8 @@ class RedisStore:
                 while self._queue and self.breaker.closed:
                     await self._write_some()
         with contextlib.suppress(Exception):
-            await disconnect(self.client)
+            async with asyncio.timeout(_GOODBYE_SECONDS):
+                await disconnect(self.client)
 
     async def ask(self, work: Callable[[Any], Awaitable[T]], budget: float | None = None) -> T:
         """Return what *work*, given the client, returns within *budget* seconds.
