@@ -21,6 +21,7 @@ import asyncpg
 import msgspec
 
 from upstream import queries
+from upstream.chores import meanwhile
 from upstream.errors import StartFailed
 from upstream.pool import CONNECTION_LOST, Connection, Pool, connect
 from upstream.queries_of_writes import EVENT_AT, EVENTS_AFTER, EVENTS_NEWEST
@@ -121,13 +122,8 @@ class Broadcaster:
     @asynccontextmanager
     async def listening(self) -> AsyncIterator[None]:
         """Listen in the background until left."""
-        task = asyncio.create_task(self._listen_for_ever())
-        try:
+        async with meanwhile(self._listen_for_ever()):
             yield
-        finally:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
 
     async def _listen_for_ever(self) -> None:
         first = True

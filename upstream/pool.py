@@ -20,6 +20,7 @@ from typing import Any, Self, TypeAlias, TypeVar, cast
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
 
+from upstream.chores import end
 from upstream.errors import ApiError, StartFailed, unavailable
 from upstream.monitoring.statistics import Durations
 from upstream.queries import PING, Query
@@ -200,9 +201,7 @@ class Pool:
 
     async def close(self) -> None:
         """Wait for running queries, but not for ever, then close every connection."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end(*self._tasks)
         try:
             await asyncio.wait_for(self._pool.close(), _CLOSE_LIMIT)
         except TimeoutError:

@@ -26,6 +26,7 @@ from aiohttp import web
 from upstream import queries
 from upstream.app import make_app
 from upstream.assets import Assets
+from upstream.chores import end, meanwhile
 from upstream.context import Hub
 from upstream.embedded import EmbeddedPostgres
 from upstream.errors import ApiError, StartFailed
@@ -118,9 +119,8 @@ async def open_hub(settings: Settings, address: DatabaseAddress) -> AsyncIterato
                 heartbeat=HEARTBEAT,
             )
     finally:
-        for chore in chores:
-            chore.cancel()
-        await asyncio.gather(*chores, monitor.close(), return_exceptions=True)
+        await end(*chores)
+        await asyncio.gather(monitor.close(), return_exceptions=True)
         await pool.close()
         if datadog is not None:
             datadog.close()
@@ -138,13 +138,8 @@ async def _keys_kept_fresh(signer: TokenSigner) -> AsyncIterator[None]:
             except StartFailed as error:  # the keys at hand go on signing
                 _log.error("%s", error)
 
-    task = asyncio.create_task(keep_fresh())
-    try:
+    async with meanwhile(keep_fresh()):
         yield
-    finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
 
 
 async def _drop_expired(pool: Pool) -> None:
@@ -203,13 +198,8 @@ async def _watched(postgres: EmbeddedPostgres | None) -> AsyncIterator[None]:
     if postgres is None:
         yield
         return
-    task = asyncio.create_task(_keep_running(postgres))
-    try:
+    async with meanwhile(_keep_running(postgres)):
         yield
-    finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
 
 
 async def _keep_running(postgres: EmbeddedPostgres) -> None:

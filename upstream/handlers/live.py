@@ -4,8 +4,6 @@ Whoever was cut off says which event was the last: an event source by Last-Event
 browsers do by themselves, a WebSocket by ``?lastEventId=``; what followed is sent first.
 """
 
-import asyncio
-import contextlib
 from http import HTTPStatus
 from typing import Annotated
 
@@ -15,6 +13,7 @@ from msgspec import Meta
 
 from upstream import caching
 from upstream.answers import query_values
+from upstream.chores import meanwhile
 from upstream.context import HUB, Hub
 from upstream.errors import ApiError, bad_input
 from upstream.events import Event, Subscription, missed_since, newest
@@ -77,15 +76,10 @@ async def websocket(request: web.Request) -> web.StreamResponse:
     with hub.broadcaster.subscribed(identity.org_id) as subscription:
         missed, _ = await _catch_up(hub, identity.org_id, last)
         await socket.prepare(request)
-        sending = asyncio.create_task(_send_events(socket, subscription, missed, hub.heartbeat))
-        try:
+        async with meanwhile(_send_events(socket, subscription, missed, hub.heartbeat)):
             async for message in socket:
                 if message.type is WSMsgType.ERROR:
                     break
-        finally:
-            sending.cancel()
-            with contextlib.suppress(asyncio.CancelledError, ConnectionError):
-                await sending
     return socket
 
 
