@@ -7,8 +7,9 @@ from typing import Any, TypeVar
 
 _log = logging.getLogger(__name__)
 
-_OBEYED_SECONDS = 0.5
-"""After which a task that was cancelled, and runs still, is cancelled once more."""
+OBEYED_SECONDS = 3.0
+"""After which a task that was cancelled, and runs still, is cancelled once more: until then it
+may be putting things in order."""
 
 T = TypeVar("T")
 
@@ -51,4 +52,4 @@ class Background:
             # Up to Python 3.11 `asyncio.wait_for` loses a cancellation that comes in the very
             # turn in which what it waits for is done. Libraries use it (redis-py does, for
             # each command), so a task may run on, and would do so for ever.
-            _, tasks = await asyncio.wait(tasks, timeout=_OBEYED_SECONDS)
+            _, tasks = await asyncio.wait(tasks, timeout=OBEYED_SECONDS)

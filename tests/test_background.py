@@ -4,6 +4,7 @@ import gc
 
 import pytest
 
+from gateway import background
 from gateway.background import Background
 
 
@@ -62,7 +63,10 @@ async def test_closing_ends_what_runs_and_waits_for_it(caplog: pytest.LogCapture
     assert caplog.records == []
 
 
-async def test_closing_ends_even_who_lost_the_word_to_end() -> None:
+async def test_closing_ends_even_who_lost_the_word_to_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(background, "OBEYED_SECONDS", 0.01)
     held = Background()
 
     async def work() -> None:

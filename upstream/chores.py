@@ -8,8 +8,9 @@ from typing import Any
 
 _log = logging.getLogger(__name__)
 
-_OBEYED_SECONDS = 0.5
-"""After which a task that was cancelled, and runs still, is cancelled once more."""
+OBEYED_SECONDS = 3.0
+"""After which a task that was cancelled, and runs still, is cancelled once more: until then it
+may be putting things in order."""
 
 
 async def end(*tasks: asyncio.Task[Any]) -> None:
@@ -22,7 +23,7 @@ async def end(*tasks: asyncio.Task[Any]) -> None:
     while running:
         for task in running:
             task.cancel()
-        _, running = await asyncio.wait(running, timeout=_OBEYED_SECONDS)
+        _, running = await asyncio.wait(running, timeout=OBEYED_SECONDS)
     for task in tasks:
         error = None if task.cancelled() else task.exception()
         if error is not None and not isinstance(error, ConnectionError):

@@ -1,8 +1,8 @@
-"""From the keys under `compress` and `images` to what the edge does with bodies."""
+"""From the keys under `compress`, `images` and `hints` to how bodies are delivered."""
 
 from gateway.config import spec_delivery as spec
 from gateway.config import spec_images as pictures
-from gateway.config.tables import Key, Setting, Settings, merged
+from gateway.config.tables import Key, Settings, merged
 from gateway.policy.images import QUALITIES, Images, Picture, Qualities
 from gateway.policy.negotiation import Coding, Compression
 from gateway.routing.route import Early, Hinting
@@ -13,8 +13,8 @@ def compression(table: Settings | None, defaults: Settings | None) -> Compressio
 
     None leaves them to the origin.
     """
-    setting = _merged(_written(defaults, spec.COMPRESS), _written(table, spec.COMPRESS))
-    if setting is None or setting == "off":
+    setting = _said(table, defaults, spec.COMPRESS)
+    if setting is None:
         return None
     standard = Compression()
     if isinstance(setting, str):
@@ -44,8 +44,8 @@ def images(table: Settings | None, defaults: Settings | None) -> Images | None:
 
     None leaves them as they are.
     """
-    setting = _merged(_written(defaults, pictures.IMAGES), _written(table, pictures.IMAGES))
-    if setting is None or setting == "off":
+    setting = _said(table, defaults, pictures.IMAGES)
+    if setting is None:
         return None
     standard = Images()
     if isinstance(setting, str):
@@ -72,8 +72,8 @@ def images(table: Settings | None, defaults: Settings | None) -> Images | None:
 
 def hints(table: Settings | None, defaults: Settings | None) -> Hinting | None:
     """Return what *table* of a route, on top of *defaults*, says about hints; None for none."""
-    setting = _merged(_written(defaults, spec.HINTS), _written(table, spec.HINTS))
-    if setting is None or setting == "off":
+    setting = _said(table, defaults, spec.HINTS)
+    if setting is None:
         return None
     standard = Hinting()
     if isinstance(setting, str):
@@ -98,15 +98,16 @@ def _qualities(written: int | Settings | None) -> Qualities:
     )
 
 
-def _written(table: Settings | None, key: Key[Settings | str]) -> Setting[Settings | str] | None:
-    return None if table is None else table.values.get(key.name)
-
-
-def _merged(
-    base: Setting[Settings | str] | None, over: Setting[Settings | str] | None
+def _said(
+    table: Settings | None, defaults: Settings | None, key: Key[Settings | str]
 ) -> Settings | str | None:
-    if over is None:
-        return None if base is None else base.value
-    if base is not None and isinstance(base.value, Settings) and isinstance(over.value, Settings):
-        return merged(base.value, over.value)
-    return over.value
+    """Return what stands under *key*: settings, or a word for the usual ones; None for off."""
+    base, over = _written(defaults, key), _written(table, key)
+    if isinstance(base, Settings) and isinstance(over, Settings):
+        return merged(base, over)
+    said = base if over is None else over
+    return None if said == "off" else said
+
+
+def _written(table: Settings | None, key: Key[Settings | str]) -> Settings | str | None:
+    return None if table is None else table.get(key)

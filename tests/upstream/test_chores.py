@@ -3,6 +3,7 @@ import contextlib
 
 import pytest
 
+from upstream import chores
 from upstream.chores import end, meanwhile
 
 
@@ -23,7 +24,9 @@ async def test_work_goes_on_meanwhile_and_ends_with_it() -> None:
     assert said == ["begun", "ended"]
 
 
-async def test_who_lost_the_word_to_end_hears_it_again() -> None:
+async def test_who_lost_the_word_to_end_hears_it_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chores, "OBEYED_SECONDS", 0.01)
+
     async def work() -> None:
         with contextlib.suppress(asyncio.CancelledError):
             await asyncio.Event().wait()
