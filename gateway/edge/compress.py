@@ -18,6 +18,7 @@ from gateway.background import Background
 from gateway.counters import Counters
 from gateway.edge import encoders
 from gateway.edge.dictionaries import Dictionaries
+from gateway.edge.dictionary_codings import ENCODERS
 from gateway.edge.forms import improvable, with_form
 from gateway.edge.heads import RepeatedHead
 from gateway.edge.images import Renditions
@@ -86,7 +87,7 @@ def bucket(route: Route, head: RequestHead) -> None:
     if route.compression is not None and route.compression.dictionaries:
         if head.secure and not _is_personal(route):
             # Section 8 of RFC 9842: over TLS alone.
-            head.dictionary = dictionaries.available(head.fields)
+            head.dictionary = dictionaries.available(head.fields, ENCODERS)
         if b"available-dictionary" in head.fields:
             head.fields = head.fields.without(_OF_DICTIONARIES)
     normal = choice(route, head).normal

@@ -13,10 +13,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
-import zstandard
-
 from gateway.counters import Counters
 from gateway.edge import encoders
+from gateway.edge.dictionary_codings import ENCODERS
 from gateway.policy import dictionaries as policy
 from gateway.policy.stored import Form, StoredResponse
 from gateway.routing.route import Route
@@ -26,9 +25,6 @@ _MOST: Final = 512
 _MOST_BYTES: Final = 32 * 1024 * 1024
 _LARGEST: Final = 2 * 1024 * 1024
 """Bytes of a file that is a dictionary, or is encoded with one."""
-_LEVEL: Final = 19
-_MAGIC: Final = b"\x5e\x2a\x4d\x18\x20\x00\x00\x00"
-"""A skippable frame of 32 bytes, the dictionary's digest (section 5)."""
 
 Run = Callable[[Callable[[], object], Callable[..., None]], None]
 Keep = Callable[[bytes, bytes, Form], bool]
@@ -67,11 +63,11 @@ class Dictionaries:
         ):
             return usual
         self._learn(key, stored)
-        if head.dictionary is not None:
-            name = policy.name_of(head.dictionary)
+        name = head.dictionary
+        if name is not None:
             form = next((each for each in stored.forms if each.coding == name), None)
             if form is None:
-                self._make(key, stored, route, head.dictionary)
+                self._make(key, stored, route, name)
             elif form.body and len(form.body) < len(usual.body):
                 usual = replace(
                     stored,
@@ -105,9 +101,11 @@ class Dictionaries:
 
         self._run(work, done)
 
-    def _make(self, key: bytes, stored: StoredResponse, route: Route, digest: bytes) -> None:
+    def _make(self, key: bytes, stored: StoredResponse, route: Route, name: str) -> None:
+        coding, digest = policy.parsed(name)
+        encode, level = ENCODERS[coding]
         dictionary = self._known.get(digest)
-        what = (key, policy.name_of(digest))
+        what = (key, name)
         if dictionary is None or what in self._making:
             return
         self._known.move_to_end(digest)
@@ -117,7 +115,7 @@ class Dictionaries:
             began = time.thread_time()
             plain = _plain(stored)
             body = encode(plain, dictionary, digest)
-            form = Form(what[1], body, len(plain), b"%08x" % zlib.crc32(body), best=True)
+            form = Form(name, body, len(plain), b"%08x" % zlib.crc32(body), best=True)
             return form, time.thread_time() - began
 
         def done(found: tuple[Form, float] | None) -> None:
@@ -125,7 +123,7 @@ class Dictionaries:
             if found is None:
                 return
             form, seconds = found
-            labels = (route.name, policy.DCZ, _LEVEL)
+            labels = (route.name, coding, level)
             self._counters.encoded(labels, form.plain_bytes, len(form.body), seconds)
             self._keep(key, stored.body, form)
 
@@ -135,11 +133,3 @@ class Dictionaries:
 def _plain(stored: StoredResponse) -> bytes:
     encoded = stored.fields.get(b"content-encoding")
     return stored.body if encoded is None else encoders.decode(encoded, stored.body, _LARGEST)
-
-
-def encode(body: bytes, dictionary: bytes, digest: bytes) -> bytes:
-    """Return *body* as dcz, with *dictionary* whose SHA-256 is *digest*."""
-    shared = zstandard.ZstdCompressionDict(dictionary, dict_type=zstandard.DICT_TYPE_RAWCONTENT)
-    # Such a dictionary has no number, and the frame says none.
-    compressor = zstandard.ZstdCompressor(level=_LEVEL, dict_data=shared, write_dict_id=False)
-    return _MAGIC + digest + compressor.compress(body)

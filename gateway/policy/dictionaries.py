@@ -8,12 +8,15 @@ what differs in nothing but a hash is another release of the same.
 import binascii
 import re
 from base64 import b64decode
+from collections.abc import Iterable
 from typing import Final
 
 from gateway.policy import negotiation
 from gateway.policy.stored import Form, StoredResponse
-from gateway.wire.fields import Fields, elements, line
+from gateway.wire.fields import Fields, line
 
+DCB: Final = "dcb"
+"""The coding: brotli with a dictionary (section 4)."""
 DCZ: Final = "dcz"
 """The coding: Zstandard with a dictionary (section 5)."""
 _HASH: Final = re.compile(rb"(?<=[.\-_])[0-9a-f]{8,64}(?=\.)")
@@ -32,15 +35,21 @@ def pattern(path: bytes) -> bytes | None:
     return path[:start] + b"*" + path[start + len(found[0][0]) :]
 
 
-def available(fields: Fields) -> bytes | None:
-    """Return the SHA-256 of the dictionary that a client with *fields* has and takes, if any.
+def available(fields: Fields, codings: Iterable[str]) -> str | None:
+    """Return the name of the form that a client with *fields* can get by the dictionary it has.
 
-    Available-Dictionary (section 2.2) is a byte sequence of RFC 8941, and means nothing to us
-    without dcz among the codings.
+    None when it has none. Available-Dictionary (section 2.2) is a byte sequence of RFC 8941, and
+    means nothing to us without one of *codings* in Accept-Encoding that weighs as much as any
+    other there; the first of those is taken.
     """
     written = fields.get(b"available-dictionary")
     accept = fields.get(b"accept-encoding")
-    if written is None or accept is None or not _takes(accept):
+    if written is None or accept is None:
+        return None
+    weights = negotiation.weights(accept)
+    best = max(weights.values(), default=0.0)
+    coding = next((each for each in codings if weights.get(each.encode()) == best), None)
+    if coding is None or not best:
         return None
     text = written.strip()
     if not (len(text) > 2 and text.startswith(b":") and text.endswith(b":")):
@@ -49,26 +58,18 @@ def available(fields: Fields) -> bytes | None:
         digest = b64decode(text[1:-1], validate=True)
     except binascii.Error:
         return None
-    return digest if len(digest) == _DIGEST_BYTES else None
+    return f"{coding}:{digest.hex()}" if len(digest) == _DIGEST_BYTES else None
 
 
-def _takes(accept: bytes) -> bool:
-    for element in elements(accept.lower()):
-        name, _, parameters = element.partition(b";")
-        if name.strip() == DCZ.encode():
-            weight = parameters.replace(b" ", b"").removeprefix(b"q=")
-            return not weight or weight.strip(b"0.") != b""
-    return False
-
-
-def name_of(digest: bytes) -> str:
-    """Return what a form is kept under that was made with the dictionary of *digest*."""
-    return f"{DCZ}:{digest.hex()}"
+def parsed(name: str) -> tuple[str, bytes]:
+    """Return the coding of the form *name*, and the SHA-256 of its dictionary."""
+    coding, _, digest = name.partition(":")
+    return coding, bytes.fromhex(digest)
 
 
 def is_ours(name: str) -> bool:
-    """Return whether `name_of` returned *name*."""
-    return name.startswith(f"{DCZ}:")
+    """Return whether *name* is that of a form which a dictionary made."""
+    return name.startswith((f"{DCB}:", f"{DCZ}:"))
 
 
 def suits(status: int, fields: Fields) -> bool:
@@ -96,8 +97,9 @@ def offered(stored: StoredResponse, match: bytes) -> Fields:
 def represented(stored: StoredResponse, form: Form) -> Fields:
     """Return the fields of *stored* as *form*, which a dictionary made."""
     fields = stored.fields.without(negotiation.OF_THE_BYTES)
-    tag = negotiation.tag_of(fields, DCZ.encode(), form.mark, weak=False)
+    coding = parsed(form.coding)[0].encode()
+    tag = negotiation.tag_of(fields, coding, form.mark, weak=False)
     if tag is not None:
         fields = fields.replaced(b"ETag", tag)
     ratio = negotiation.ratio(form.plain_bytes, len(form.body))
-    return fields.plus(line(b"Content-Encoding", DCZ.encode()), line(b"X-Compression-Ratio", ratio))
+    return fields.plus(line(b"Content-Encoding", coding), line(b"X-Compression-Ratio", ratio))

@@ -99,28 +99,36 @@ def choose(accept: bytes | None, codings: tuple[Coding, ...]) -> Choice:
     """Return what a client gets whose Accept-Encoding is *accept*; None when it sent none.
 
     The coding with the greatest weight wins, then the first of *codings*; whoever weighs
-    ``identity`` above all of them gets that. Members that break the grammar count for
-    nothing. A client that refuses everything gets the bytes as they are: section 12.5.3
-    allows it, and a 406 would help nobody.
+    ``identity`` above all of them gets that. A client that refuses everything gets the bytes
+    as they are: section 12.5.3 allows it, and a 406 would help nobody.
     """
-    weights: dict[bytes, float] = {}
-    for element in elements(accept or b""):
+    weighed = weights(accept or b"")
+    rest = weighed.get(b"*", 0.0)
+    refused = weighed.get(b"identity", rest if b"*" in weighed else 1.0) == 0
+    best: Coding | None = None
+    best_weight = 0.0
+    for coding in codings:
+        weight = weighed.get(coding.encode(), rest)
+        if weight > best_weight:
+            best, best_weight = coding, weight
+    if best is None or weighed.get(b"identity", 0.0) > best_weight:
+        return IDENTITY
+    return Choice(best, refused)
+
+
+def weights(accept: bytes) -> dict[bytes, float]:
+    """Return the weight of each coding that is named in the Accept-Encoding *accept*.
+
+    Members that break the grammar count for nothing.
+    """
+    found: dict[bytes, float] = {}
+    for element in elements(accept):
         member = _MEMBER.fullmatch(element)
         if member is not None:
             name = member[1].lower()
             name = _ALIASES.get(name, name)
-            weights[name] = max(weights.get(name, 0.0), float(member[2] or b"1"))
-    rest = weights.get(b"*", 0.0)
-    refused = weights.get(b"identity", rest if b"*" in weights else 1.0) == 0
-    best: Coding | None = None
-    best_weight = 0.0
-    for coding in codings:
-        weight = weights.get(coding.encode(), rest)
-        if weight > best_weight:
-            best, best_weight = coding, weight
-    if best is None or weights.get(b"identity", 0.0) > best_weight:
-        return IDENTITY
-    return Choice(best, refused)
+            found[name] = max(found.get(name, 0.0), float(member[2] or b"1"))
+    return found
 
 
 def bucketed(fields: Fields, rules: Compression) -> Fields:

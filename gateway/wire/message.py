@@ -36,8 +36,8 @@ class RequestHead:
     """Whether the client speaks https, to us or to a proxy that we trust."""
     renditions: tuple[str, ...] = ()
     """The renditions of a picture that will do, the best one first (`policy/images.py`)."""
-    dictionary: bytes | None = None
-    """The SHA-256 of the dictionary that the client has (`policy/dictionaries.py`)."""
+    dictionary: str | None = None
+    """What the client can get by the dictionary that it has (`policy/dictionaries.py`)."""
 
 
 @dataclass(slots=True)

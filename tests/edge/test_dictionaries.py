@@ -8,12 +8,12 @@ from pathlib import Path
 
 import brotli
 import pytest
-import zstandard
 
 from tests.doubles.h2_client import Answer, Http2Client
 from tests.doubles.origin import Answer as Sent
 from tests.doubles.origin import ScriptedOrigin, response
 from tests.doubles.world import gateway_before
+from tests.edge.test_dictionary_codings import NEW, OLD, decoded
 from tests.edge.test_http2 import over_h2
 
 ROUTES = """\
@@ -23,8 +23,6 @@ routes:
   - {name: off, match: {path: /off/*}, cache: {ttl: 1h, scope: public}, compress: on}
   - {name: static, match: {path: /*}, cache: {ttl: 1y, scope: public}}
 """
-OLD = "".join(f"export const value{each} = () => {each * each};\n" for each in range(400)).encode()
-NEW = OLD.replace(b"value17 ", b"renamed ") + b"export const added = 1;\n"
 OLDER = OLD.replace(b"value1 ", b"before ")
 ALL = "gzip, deflate, br, zstd, dcb, dcz"
 
@@ -33,32 +31,31 @@ def script(body: bytes, **fields: str) -> list[Sent]:
     return [response(body=body, **{"content_type": "text/javascript", "etag": '"v"', **fields})]
 
 
-def having(body: bytes) -> dict[str, str]:
+def having(body: bytes, accept: str = ALL) -> dict[str, str]:
     """Return what a browser sends that has *body* as a dictionary."""
     digest = b64encode(hashlib.sha256(body).digest()).decode()
-    return {"accept-encoding": ALL, "available-dictionary": f":{digest}:"}
-
-
-def decoded(answer: Answer, dictionary: bytes) -> bytes:
-    """Return what a browser makes of dcz (RFC 9842 section 5)."""
-    assert answer.body[:8] == bytes.fromhex("5e2a4d1820000000")
-    assert answer.body[8:40] == hashlib.sha256(dictionary).digest()
-    shared = zstandard.ZstdCompressionDict(dictionary, dict_type=zstandard.DICT_TYPE_RAWCONTENT)
-    return zstandard.ZstdDecompressor(dict_data=shared).decompressobj().decompress(answer.body[40:])
+    return {"accept-encoding": accept, "available-dictionary": f":{digest}:"}
 
 
 async def until_coded(client: Http2Client, target: str, **fields: str) -> Answer:
+    """Return *target* once it is the difference to the dictionary of *fields*."""
     end = time.monotonic() + 20
     while True:
         answer = await client.get(target, **fields)
-        if answer.headers.get("content-encoding") == "dcz":
+        if answer.headers.get("content-encoding") in ("dcb", "dcz"):
             return answer
         assert time.monotonic() < end, answer.headers
         await asyncio.sleep(0.02)
 
 
 @pytest.mark.parametrize("encoded", [False, True])
-async def test_who_has_the_last_release_gets_the_difference(tmp_path: Path, encoded: bool) -> None:
+@pytest.mark.parametrize(
+    ("accept", "coding"),
+    [(ALL, "dcb"), ("br, zstd, dcz", "dcz"), ("dcz, dcb;q=0.9, br;q=0.5", "dcz")],
+)
+async def test_who_has_the_last_release_gets_the_difference(
+    tmp_path: Path, encoded: bool, accept: str, coding: str
+) -> None:
     def sent(body: bytes) -> list[Sent]:
         return script(brotli.compress(body), content_encoding="br") if encoded else script(body)
 
@@ -69,17 +66,16 @@ async def test_who_has_the_last_release_gets_the_difference(tmp_path: Path, enco
             await client.get(target, **{"accept-encoding": ALL})
         old = await client.get("/app.0123456789.js", **{"accept-encoding": ALL})
         usual = await client.get("/app.9876543210.js", **{"accept-encoding": ALL})
-        meanwhile = await client.get("/app.9876543210.js", **having(OLD))
-        answer = await until_coded(client, "/app.9876543210.js", **having(OLD))
-        again = await client.get(
-            "/app.9876543210.js", **having(OLD), **{"if-none-match": answer.headers["etag"]}
-        )
+        meanwhile = await client.get("/app.9876543210.js", **having(OLD, accept))
+        answer = await until_coded(client, "/app.9876543210.js", **having(OLD, accept))
+        tag = {"if-none-match": answer.headers["etag"]}
+        again = await client.get("/app.9876543210.js", **having(OLD, accept), **tag)
         other = await client.get("/app.9876543210.js", **having(b"something else"))
         made = {each.coding: each.bodies for each in world.gateway.reading().encodings}
 
     assert old.headers["use-as-dictionary"] == 'match="/app.*.js"'
     assert brotli.decompress(usual.body) == brotli.decompress(meanwhile.body) == NEW
-    assert decoded(answer, OLD) == NEW
+    assert decoded(answer.body, OLD) == NEW
     assert len(answer.body) < len(usual.body) / 3
     assert answer.headers["vary"] == "Accept-Encoding, Available-Dictionary"
     assert answer.headers["use-as-dictionary"] == 'match="/app.*.js"'
@@ -87,7 +83,8 @@ async def test_who_has_the_last_release_gets_the_difference(tmp_path: Path, enco
     assert (again.status, again.headers["etag"]) == (304, answer.headers["etag"])
     assert other.headers["content-encoding"] == "br"
     assert other.headers["vary"] == "Accept-Encoding, Available-Dictionary"
-    assert made["dcz"] == 1
+    assert answer.headers["content-encoding"] == coding
+    assert made[coding] == 1
     assert all(heard.get("available-dictionary") is None for heard in origin.heard)
 
 
@@ -105,7 +102,7 @@ async def test_several_releases_are_followed_at_once(tmp_path: Path) -> None:
             await client.get(f"/app.{name}.js", **{"accept-encoding": ALL})
         for dictionary in (OLDER, OLD, OLDER):
             answer = await until_coded(client, "/app.cccccccc.js", **having(dictionary))
-            assert decoded(answer, dictionary) == NEW
+            assert decoded(answer.body, dictionary) == NEW
 
 
 async def test_without_tls_nothing_is_said_of_dictionaries() -> None:
@@ -137,4 +134,4 @@ async def test_what_has_no_next_release_or_is_not_public_is_no_dictionary(
         for _ in range(3):
             answer = await client.get(target, **having(OLD))
             assert "use-as-dictionary" not in answer.headers
-            assert answer.headers.get("content-encoding") != "dcz"
+            assert answer.headers.get("content-encoding") not in ("dcb", "dcz")

@@ -1,5 +1,7 @@
 """Which files follow one another, and what a client says that it has."""
 
+from base64 import b64decode
+
 import pytest
 
 from gateway.policy import dictionaries
@@ -33,30 +35,38 @@ def test_releases_of_a_file_differ_in_one_hash(path: str, expected: str | None) 
 
 
 @pytest.mark.parametrize(
-    ("accept", "written", "has"),
+    ("accept", "written", "coding"),
     [
-        ("gzip, br, zstd, dcb, dcz", DIGEST, True),
-        ("DCZ;q=0.5", f" {DIGEST} ", True),
-        ("gzip, br", DIGEST, False),
-        ("dcz;q=0", DIGEST, False),
-        ("dcz;q=0.000", DIGEST, False),
-        ("dcz", "pZGm1Av0IEBKARczz7exkNYsZb8LzaMrV7J32a2fFG4=", False),
-        ("dcz", ":AAAA:", False),
-        ("dcz", ":not base64!:", False),
-        ("dcz", "::", False),
-        ("dcz", ":", False),
-        ("dcz", "", False),
-        ("dcz", None, False),
+        ("gzip, br, zstd, dcb, dcz", DIGEST, "dcb"),
+        ("gzip, br, zstd, dcz, dcb", DIGEST, "dcb"),
+        ("gzip, br, zstd, dcz", DIGEST, "dcz"),
+        ("dcb", DIGEST, "dcb"),
+        ("dcb;q=0.9, dcz", DIGEST, "dcz"),
+        ("dcb;q=0, dcz", DIGEST, "dcz"),
+        ("DCZ;q=0.5", f" {DIGEST} ", "dcz"),
+        ("br, dcz;q=0.5", DIGEST, None),
+        ("gzip, br", DIGEST, None),
+        ("*", DIGEST, None),
+        ("", DIGEST, None),
+        ("dcz;q=0", DIGEST, None),
+        ("dcz;q=0.000, dcb;q=0", DIGEST, None),
+        ("dcz", "pZGm1Av0IEBKARczz7exkNYsZb8LzaMrV7J32a2fFG4=", None),
+        ("dcz", ":AAAA:", None),
+        ("dcz", ":not base64!:", None),
+        ("dcz", "::", None),
+        ("dcz", ":", None),
+        ("dcz", "", None),
+        ("dcz", None, None),
     ],
 )
 def test_a_dictionary_counts_where_its_coding_is_taken(
-    accept: str, written: str | None, has: bool
+    accept: str, written: str | None, coding: str | None
 ) -> None:
     fields = Fields([line(b"Accept-Encoding", accept.encode())])
     if written is not None:
         fields = fields.plus(line(b"Available-Dictionary", written.encode()))
 
-    found = dictionaries.available(fields)
+    found = dictionaries.available(fields, ["dcb", "dcz"])
 
-    assert (found is not None) is has
-    assert found is None or len(found) == 32
+    assert found == (None if coding is None else f"{coding}:{b64decode(DIGEST[1:-1]).hex()}")
+    assert found is None or dictionaries.parsed(found) == (coding, b64decode(DIGEST[1:-1]))
