@@ -8,9 +8,10 @@ as can be, within a share of one processor's time.
 """
 
 import asyncio
+import logging
 import secrets
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -19,7 +20,7 @@ from gateway.counters import Counters
 from gateway.edge import encoders
 from gateway.edge.dictionaries import Dictionaries
 from gateway.edge.dictionary_codings import ENCODERS
-from gateway.edge.forms import improvable, with_form
+from gateway.edge.forms import Elsewhere, Kept, improvable, nothing, nowhere, with_form
 from gateway.edge.heads import RepeatedHead
 from gateway.edge.images import Renditions
 from gateway.policy import dictionaries, negotiation
@@ -32,6 +33,8 @@ from gateway.storage.interface import Shelf
 from gateway.storage.memory import SHELF_BYTES, MemoryStore
 from gateway.wire.fields import Fields
 from gateway.wire.message import RequestHead, ResponseHead
+
+_log = logging.getLogger(__name__)
 
 INLINE_BYTES = 8 * 1024
 """Encoding this much takes 50 microseconds at most, as long as a thread takes to hear of it."""
@@ -112,26 +115,17 @@ def coding_for(
     return wanted.coding if size is None or size >= least else None
 
 
-def _nothing(key: bytes, rules: CacheRules) -> Sequence[StoredResponse]:  # noqa: ARG001
-    """Return nothing: memory is all there is."""
-    return ()
-
-
-def _nowhere(key: bytes, variants: Sequence[StoredResponse]) -> None:
-    """Tell nobody: memory is all there is."""
-
-
 class Representations:
     """What stored responses look like to clients, and the threads that make them so."""
 
     def __init__(self, memory: MemoryStore, counters: Counters, background: Background) -> None:
         self._memory = memory
         self._renditions = Renditions(self.keep, self._forms_elsewhere, counters, background)
-        self._dictionaries = Dictionaries(self.run, self.keep, counters)
+        self.dictionaries = Dictionaries(self.run, self.keep, counters)
         self._counters = counters
-        self.kept: Callable[[bytes, Sequence[StoredResponse]], None] = _nowhere
+        self.kept: Kept = nowhere
         """Is told of what lies under a key in memory with a form more."""
-        self.elsewhere: Callable[[bytes, CacheRules], Sequence[StoredResponse]] = _nothing
+        self.elsewhere: Elsewhere = nothing
         """Returns what lies under a key below memory."""
         self._threads: ThreadPoolExecutor | None = None
         self._spare: ThreadPoolExecutor | None = None
@@ -160,7 +154,10 @@ class Representations:
             return stored
         wanted = choice(route, head)
         known = None if shelf is None else shelf.represented
-        at = (id(stored), wanted, head.renditions, head.dictionary)
+        dictionary = head.dictionary
+        if dictionary is not None:
+            dictionary = self.dictionaries.known(dictionary, route.cache)
+        at = (id(stored), wanted, head.renditions, dictionary)
         if known is not None:
             found = known.get(at)
             if found is not None:
@@ -173,7 +170,7 @@ class Representations:
         else:
             found = stored if rules is None else self._find(stored, wanted, rules)
             if found is not None and rules is not None and rules.dictionaries and head.secure:
-                found = self._dictionaries.applied(key, stored, found, route, head)
+                found = self.dictionaries.applied(key, stored, found, route, head, dictionary)
         if found is not None and shelf is not None:
             if shelf.represented is None:
                 shelf.represented = {}
@@ -320,6 +317,9 @@ class Representations:
             try:
                 found = work()
             except (encoders.NotDecodable, MemoryError):
+                found = None
+            except Exception:
+                _log.exception("a body could not be encoded")
                 found = None
             try:
                 loop.call_soon_threadsafe(finished, found)

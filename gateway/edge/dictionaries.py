@@ -1,8 +1,10 @@
 """The dictionaries of one worker, and what is encoded with them (RFC 9842).
 
 What was sent as a dictionary is remembered by its digest, in as many bytes as a release's
-scripts take. Encoding with one is done in a thread, as small as can be, while whoever asks
-first gets another coding; the result is kept beside the others.
+scripts take, and lies in the local tier as well, for other workers and for after a restart:
+nobody asks again for the last release of a file. Encoding with one is done in a thread, as
+small as can be, while whoever asks first gets another coding; the result is kept beside the
+others.
 """
 
 import hashlib
@@ -14,9 +16,10 @@ from dataclasses import replace
 from typing import Final
 
 from gateway.counters import Counters
-from gateway.edge import encoders
+from gateway.edge import encoders, forms
 from gateway.edge.dictionary_codings import ENCODERS
 from gateway.policy import dictionaries as policy
+from gateway.policy.rules import CacheRules
 from gateway.policy.stored import Form, StoredResponse
 from gateway.routing.route import Route
 from gateway.wire.message import RequestHead
@@ -42,6 +45,23 @@ class Dictionaries:
         self._seen: OrderedDict[bytes, bytes] = OrderedDict()
         """Bodies as they are stored, by key: what is known already isn't digested again."""
         self._making: set[tuple[bytes, str]] = set()
+        self._fetching: set[bytes] = set()
+        self.kept: forms.Kept = forms.nowhere
+        self.elsewhere: forms.Elsewhere = forms.nothing
+
+    def known(self, name: str, rules: CacheRules) -> str | None:
+        """Return *name*, which a client asked for, if its dictionary is known; None otherwise.
+
+        Clients may name as many as they like, so nothing is kept by those that aren't.
+        """
+        _, digest = policy.parsed(name)
+        if digest in self._known:
+            return name
+        if digest not in self._fetching:
+            found = self.elsewhere(_key(digest), rules)
+            if found:
+                self._fetch(digest, found[0])
+        return None
 
     def applied(
         self,
@@ -50,10 +70,11 @@ class Dictionaries:
         usual: StoredResponse,
         route: Route,
         head: RequestHead,
+        name: str | None,
     ) -> StoredResponse:
-        """Return *usual*, the form of *stored* that *head* would get, or a smaller one.
+        """Return *usual*, the form of *stored* that *head* would get, or *name*, which is smaller.
 
-        Either says that it is a dictionary, if it can be one.
+        Either says that it is a dictionary, if it can be one. *name* is what `known` returned.
         """
         match = policy.pattern(head.target.path)
         if (
@@ -62,8 +83,7 @@ class Dictionaries:
             or len(stored.body) > _LARGEST
         ):
             return usual
-        self._learn(key, stored)
-        name = head.dictionary
+        self._learn(key, stored, route.cache)
         if name is not None:
             form = next((each for each in stored.forms if each.coding == name), None)
             if form is None:
@@ -78,7 +98,7 @@ class Dictionaries:
                 )
         return replace(usual, fields=policy.offered(usual, match))
 
-    def _learn(self, key: bytes, stored: StoredResponse) -> None:
+    def _learn(self, key: bytes, stored: StoredResponse, rules: CacheRules) -> None:
         body = stored.body
         if self._seen.get(key) is body:
             return
@@ -91,15 +111,36 @@ class Dictionaries:
             return hashlib.sha256(plain).digest(), plain
 
         def done(found: tuple[bytes, bytes] | None) -> None:
-            if found is None or found[0] in self._known:
+            if found is None:
                 return
-            self._known[found[0]] = found[1]
-            self._known_bytes += len(found[1])
-            while len(self._known) > _MOST or self._known_bytes > _MOST_BYTES:
-                _, oldest = self._known.popitem(last=False)
-                self._known_bytes -= len(oldest)
+            digest, plain = found
+            self._remember(digest, plain)
+            if not self.elsewhere(_key(digest), rules):
+                self.kept(_key(digest), [replace(stored, forms=())])
 
         self._run(work, done)
+
+    def _fetch(self, digest: bytes, stored: StoredResponse) -> None:
+        self._fetching.add(digest)
+
+        def work() -> bytes:
+            return _plain(stored)
+
+        def done(plain: bytes | None) -> None:
+            self._fetching.discard(digest)
+            if plain is not None:
+                self._remember(digest, plain)
+
+        self._run(work, done)
+
+    def _remember(self, digest: bytes, plain: bytes) -> None:
+        if digest in self._known:
+            return
+        self._known[digest] = plain
+        self._known_bytes += len(plain)
+        while len(self._known) > _MOST or self._known_bytes > _MOST_BYTES:
+            _, oldest = self._known.popitem(last=False)
+            self._known_bytes -= len(oldest)
 
     def _make(self, key: bytes, stored: StoredResponse, route: Route, name: str) -> None:
         coding, digest = policy.parsed(name)
@@ -128,6 +169,11 @@ class Dictionaries:
             self._keep(key, stored.body, form)
 
         self._run(work, done)
+
+
+def _key(digest: bytes) -> bytes:
+    """Return what a dictionary lies under in the tiers; no request's key begins like it."""
+    return b"dictionary " + digest
 
 
 def _plain(stored: StoredResponse) -> bytes:

@@ -90,7 +90,7 @@ def dcb(body: bytes, dictionary: bytes, digest: bytes) -> bytes:
         ):
             _brotli.BrotliEncoderSetParameter(encoder, parameter, value)
         if not _brotli.BrotliEncoderAttachPreparedDictionary(encoder, prepared):
-            raise ValueError("brotli refuses the dictionary")
+            raise MemoryError("brotli can't take the dictionary")
         return _DCB_MAGIC + digest + _compressed(encoder, body)
     finally:
         _brotli.BrotliEncoderDestroyInstance(encoder)
@@ -112,7 +112,7 @@ def _compressed(encoder: int, body: bytes) -> bytes:
         byref(made),
     )
     if not complete or left_in.value:
-        raise ValueError("brotli did not encode all of it")
+        raise MemoryError("brotli did not encode all of it")
     return out.raw[: made.value]
 
 

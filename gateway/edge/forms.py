@@ -1,8 +1,10 @@
 """The forms of a stored response: which stay beside a new one, and which could be smaller."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from gateway.policy import dictionaries, images
+from gateway.policy.rules import CacheRules
 from gateway.policy.stored import Form, StoredResponse
 from gateway.storage.interface import Shelf
 
@@ -11,6 +13,21 @@ _MOST_BY_DICTIONARY = 4
 
 _LARGEST_AGAIN = 512 * 1024
 """Bytes of a body above which it stays as it is: at the best level one takes a second or two."""
+
+
+Kept = Callable[[bytes, Sequence[StoredResponse]], None]
+"""Is told of what lies under a key."""
+Elsewhere = Callable[[bytes, CacheRules], Sequence[StoredResponse]]
+"""Returns what lies under a key below memory."""
+
+
+def nothing(key: bytes, rules: CacheRules) -> Sequence[StoredResponse]:  # noqa: ARG001
+    """Return nothing: memory is all there is."""
+    return ()
+
+
+def nowhere(key: bytes, variants: Sequence[StoredResponse]) -> None:
+    """Tell nobody: memory is all there is."""
 
 
 def with_form(stored: StoredResponse, form: Form) -> StoredResponse:

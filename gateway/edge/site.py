@@ -6,6 +6,7 @@ import random
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -162,6 +163,9 @@ class Site:
         )
         self.representations.kept = self.tiers.keep
         self.representations.elsewhere = self.tiers.at_hand
+        self.representations.dictionaries.kept = partial(self.tiers.keep, far=False)
+        # It isn't a request that looks for them, so what is missing is no miss.
+        self.representations.dictionaries.elsewhere = partial(self.tiers.at_hand, again=True)
 
     def adopt(self, snapshot: Snapshot) -> None:
         """Go by other rules from now on."""

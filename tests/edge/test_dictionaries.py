@@ -2,19 +2,24 @@
 
 import asyncio
 import hashlib
+import ssl
 import time
 from base64 import b64encode
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import brotli
 import pytest
 
+from gateway.storage.local import SMALLEST_QUOTA, prepare
 from tests.doubles.h2_client import Answer, Http2Client
+from tests.doubles.origin import PATIENCE, ScriptedOrigin, response
 from tests.doubles.origin import Answer as Sent
-from tests.doubles.origin import ScriptedOrigin, response
-from tests.doubles.world import gateway_before
+from tests.doubles.world import World, gateway_before
 from tests.edge.test_dictionary_codings import NEW, OLD, decoded
 from tests.edge.test_http2 import over_h2
+from tests.edge.test_tls import connect
 
 ROUTES = """\
 defaults: {compress: {dictionaries: true}}
@@ -39,7 +44,7 @@ def having(body: bytes, accept: str = ALL) -> dict[str, str]:
 
 async def until_coded(client: Http2Client, target: str, **fields: str) -> Answer:
     """Return *target* once it is the difference to the dictionary of *fields*."""
-    end = time.monotonic() + 20
+    end = time.monotonic() + PATIENCE
     while True:
         answer = await client.get(target, **fields)
         if answer.headers.get("content-encoding") in ("dcb", "dcz"):
@@ -135,3 +140,51 @@ async def test_what_has_no_next_release_or_is_not_public_is_no_dictionary(
             answer = await client.get(target, **having(OLD))
             assert "use-as-dictionary" not in answer.headers
             assert answer.headers.get("content-encoding") not in ("dcb", "dcz")
+
+
+async def test_dictionaries_that_nobody_knows_cost_no_memory(tmp_path: Path) -> None:
+    origin = ScriptedOrigin({"/app.9876543210.js": script(NEW)})
+    async with origin, over_h2(tmp_path, origin, ROUTES) as (world, _):
+        trusting = ssl.create_default_context(cafile=str(tmp_path / "authority.pem"))
+        client = await connect(world, trusting, "hub.test")
+        replies = []
+        for each in range(50):
+            fields = {name.replace("-", "_"): value for name, value in having(b"%d" % each).items()}
+            replies.append(await client.get("/app.9876543210.js", host="hub.test", **fields))
+        (shelf,) = world.gateway.site.memory._shelves.values()
+
+    assert {reply.get("content-encoding") for reply in replies} == {"br"}
+    assert shelf.represented is not None
+    assert len(shelf.represented) == 1
+
+
+@asynccontextmanager
+async def worker(folder: Path, origin: ScriptedOrigin) -> AsyncIterator[tuple[World, Http2Client]]:
+    """Run a gateway whose local tier is the one in *folder*."""
+    assert prepare(folder / "local", SMALLEST_QUOTA) is None
+    rules = f"tiers: {{memory: {{size: 4MB}}, local: {{size: {SMALLEST_QUOTA}B}}}}\n{ROUTES}"
+    async with over_h2(folder, origin, rules) as (world, connect):
+        world.gateway.site.open_tiers(folder, None)
+        yield world, await connect()
+
+
+async def test_dictionaries_are_known_after_a_restart_and_to_other_workers(tmp_path: Path) -> None:
+    old, new = "/app.0123456789.js", "/app.9876543210.js"
+    origin = ScriptedOrigin({old: script(OLD), new: script(NEW)})
+    async with origin:
+        async with worker(tmp_path, origin) as (world, client):
+            await client.get(old, **{"accept-encoding": ALL})
+            await client.get(old, **{"accept-encoding": ALL})
+            end = time.monotonic() + PATIENCE
+            while not world.gateway.site.representations.dictionaries._known:
+                assert time.monotonic() < end
+                await asyncio.sleep(0.01)
+            # What waits for the tier is written as the gateway ends.
+        async with worker(tmp_path, origin) as (_, client):
+            answer = await until_coded(client, new, **having(OLD))
+
+    assert decoded(answer.body, OLD) == NEW
+    assert [heard.line for heard in origin.heard] == [
+        f"GET {old} HTTP/1.1",
+        f"GET {new} HTTP/1.1",
+    ]
