@@ -193,19 +193,25 @@ class FastLane:
         *,
         unmodified: bool,
     ) -> bytes:
-        """Return the head of a hit up to its Age, and keep it with the shelf."""
+        """Return the head of a hit up to its Age, and keep it with the shelf.
+
+        Not while it is still being learned what the page needs: the next one may say so.
+        """
         selected = select(head, stored, asked.route)
+        lasts = True
         if asked.route.hints is not None and selected.status == 200:
             lines = self._site.hints.linked(asked.route, head, selected.lines)
             selected = replace(selected, lines=lines)
+            lasts = self._site.hints.settled(asked.route, head, stored)
         before_age = b"HTTP/1.1 %d %b\r\n%bX-Cache: HIT\r\n" % (
             selected.status,
             selected.reason,
             encode_lines(selected.lines),
         )
-        if shelf.prepared is None:
-            shelf.prepared = {}
-        shelf.prepared[id(stored), unmodified] = before_age
+        if lasts:
+            if shelf.prepared is None:
+                shelf.prepared = {}
+            shelf.prepared[id(stored), unmodified] = before_age
         return before_age
 
     def log_repeated(self, entry: RepeatedHead, address: bytes) -> None:

@@ -15,6 +15,7 @@ from gateway.edge import encoders
 from gateway.edge.page_links import LOOKED_AT_BYTES, PageLink, links
 from gateway.errors import MalformedRequest
 from gateway.policy.rules import Scope
+from gateway.policy.stored import StoredResponse
 from gateway.routing.route import Early, Route
 from gateway.wire.fields import FieldLine, Fields, elements, line
 from gateway.wire.message import RequestHead
@@ -34,6 +35,8 @@ class _Known:
     learned: float
     """Monotonic seconds."""
     link: bytes = b""
+    looked: bool = False
+    """Whether it was looked at to the end at least once."""
 
 
 class Page:
@@ -106,6 +109,25 @@ class Hints:
             return None
         return Page(fields)
 
+    def settled(self, route: Route, head: RequestHead, stored: StoredResponse) -> bool:
+        """Return whether it is known what *stored*, the answer to *head*, needs.
+
+        If it never passed here, because another worker fetched it, it is looked at now.
+        """
+        kind = stored.fields.get(b"content-type")
+        if stored.status != 200 or kind is None or not _is_html(kind):
+            return True
+        known = self._pages.get((head.host, head.target.path))
+        if known is not None:
+            return known.looked
+        if len(self._pages) >= _MOST_PAGES:
+            # They would push one another out, and be looked at with each request.
+            return True
+        page = Page(stored.fields)
+        page.add(stored.body)
+        self.learn(route, head, page)
+        return False
+
     def learn(self, route: Route, head: RequestHead, page: Page) -> None:
         """Note what *page*, the answer to *head*, needs."""
         rules = route.hints
@@ -126,6 +148,7 @@ class Hints:
             return links(html, head.target.path.decode("latin-1"))
 
         def done(found: list[PageLink] | None) -> None:
+            known.looked = True
             if found is None:
                 return
             members: list[bytes] = []

@@ -93,6 +93,8 @@ class StoredAnswer(Relay):
         else:
             cache_status = self._cache_status(answered or 304, stored)
         self._start(selected.status, selected.reason, lines, selected.length, cache_status)
+        if self.route.hints is not None:
+            self._site.hints.settled(self.route, self.head, stored)
         if self.head.method != b"HEAD":
             for piece in selected.pieces:
                 self.reply.piece(piece)

@@ -2,13 +2,16 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import brotli
 import pytest
 
 from gateway.edge.page_links import links
+from gateway.storage.local import SMALLEST_QUOTA, prepare
 from tests.doubles.client import Reply
+from tests.doubles.h2_client import Http2Client
 from tests.doubles.origin import Heard, ScriptedOrigin, Wire, response
 from tests.doubles.world import World, gateway_before
 from tests.edge.test_http2 import over_h2
@@ -23,6 +26,7 @@ routes:
   - {name: pages, match: {path: /*}, cache: {ttl: 1m, scope: public}, hints: learn, compress: on}
 """
 RULES = "version: 1\n" + ROUTES
+Connect = Callable[[], "asyncio.Future[Http2Client]"]
 HTML = b"""<!doctype html><html><head><title>A page</title>
 <link rel="stylesheet" href="/static/a.css">
 <link rel=stylesheet href=/files/mine.css>
@@ -200,3 +204,54 @@ def test_a_page_says_what_it_needs(html: str, expected: list[str]) -> None:
     found = [each.encode().decode() for each in links(html.encode(), "/d/page")]
 
     assert found == expected
+
+
+async def test_hits_that_come_while_a_page_is_looked_at_do_not_settle_what_later_ones_say() -> None:
+    origin = ScriptedOrigin({"*": [page()]})
+    async with origin, gateway_before(origin, RULES) as world:
+        hints = world.gateway.site.hints
+        waiting: list[tuple[Callable[[], object], Callable[..., None]]] = []
+        hints._run = lambda work, done: waiting.append((work, done))
+        early = [await world.get("/page") for _ in range(3)]
+        ((work, done),) = waiting
+        done(work())
+        later = await world.get("/page", accept="*/*")
+
+    assert [(reply.word, reply.get("link")) for reply in early] == [
+        ("MISS", None),
+        ("HIT", None),
+        ("HIT", None),
+    ]
+    assert (later.word, later.get("link")) == ("HIT", LINK)
+
+
+@pytest.mark.parametrize("multiplexed", [False, True])
+async def test_a_page_that_comes_from_a_lower_tier_is_looked_at_too(
+    tmp_path: Path, multiplexed: bool
+) -> None:
+    assert prepare(tmp_path / "local", SMALLEST_QUOTA) is None
+    tiers = f"tiers: {{memory: {{size: 4MB}}, local: {{size: {SMALLEST_QUOTA}B}}}}\n"
+    origin = ScriptedOrigin({"*": [page(HTML + b"<p>" + bytes(4096))]})
+
+    async def told(world: World, connect: Connect) -> tuple[str | None, str | None]:
+        if multiplexed:
+            client = await connect()
+            answer = await client.get("/page", accept=NAVIGATION)
+            return answer.headers["x-cache"], answer.headers.get("link")
+        reply = await world.get("/page", host="hub.test")
+        return reply.word, reply.get("link")
+
+    async with origin:
+        async with over_h2(tmp_path, origin, tiers + ROUTES) as (world, connect):
+            world.gateway.site.open_tiers(tmp_path, None)
+            assert await told(world, connect) == ("MISS", None)
+        async with over_h2(tmp_path, origin, tiers + ROUTES) as (world, connect):
+            world.gateway.site.open_tiers(tmp_path, None)
+            word, link = await told(world, connect)
+            end = time.monotonic() + 10
+            while link is None:
+                assert (word, time.monotonic() < end) == ("HIT", True)
+                word, link = await told(world, connect)
+
+    assert link == LINK
+    assert len(origin.heard) == 1
